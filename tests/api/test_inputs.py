@@ -62,6 +62,15 @@ def test_another_name_for_a_study_is_what_was_given_not_yamls_reading_of_it(name
         visiontune.search(SPACE, ["study=mine"], name=name)
 
 
+@pytest.mark.parametrize("name", [3, True, Path("x")])
+def test_a_name_that_is_no_text_is_refused_as_in_a_file(name: Any) -> None:
+    for call in (visiontune.search, lambda space, name: visiontune.submit(DIGITS, "http://127.0.0.1:1", name=name)):
+        with pytest.raises(UserError, match=r"the name of a study is a string, but got .*; nearest is '"):
+            call(SPACE, name=name)
+    with pytest.raises(UserError, match="a name of pictures may have up to 100 letters"):
+        visiontune.ingest("digits", name=name)
+
+
 def test_arrays_are_lists() -> None:
     rates = np.array([0.1, 0.2])
     listed, given = ({"choice": one} for one in (rates.tolist(), rates))

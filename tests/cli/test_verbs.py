@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
 import os
 import re
@@ -9,13 +11,15 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from file_schema import SCHEMA
-from places import DIGITS, ROOT
+from places import DIGITS, ROOT, SOURCE
 from simulated_search import drive, make_spec
 
+import visiontune
 from visiontune.cli import arguments, entry_point, main
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder
@@ -150,6 +154,43 @@ def test_a_key_without_its_value_is_no_second_file(words: str, key: str, capsys:
     shutil.copy(DIGITS, "digits.yaml")
     _, err = run(*words.split(), code=2, capsys=capsys)
     assert err == f"command line: {key}: an override is written key=value; nearest is {key}=VALUE\n"
+
+
+def test_a_file_behind_a_key_without_its_value_is_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copy(DIGITS, "digits.yaml")
+    _, err = run("check", "space.optimizer.lr", "digits.yaml", code=2, capsys=capsys)
+    assert err == "command line: space.optimizer.lr: an override is written key=value; nearest is space.optimizer.lr=VALUE\n"
+    _, err = run("check", "digits.yaml", "data.path", "digits.yaml", code=2, capsys=capsys)
+    assert "nearest is data.path=digits.yaml" in err, "a text may be a file's name"
+
+
+OF_OTHER_PROGRAMS = ("timm_strings.py", "init_space.py", "mlflow_ui.py")
+"""Files that name an option of timm's, or put commands together."""
+
+
+def sentences(path: Path) -> Iterator[str]:
+    """Texts of a file of Python, docstrings left out; X stands for what is put into one."""
+    tree = ast.parse(path.read_text())
+    said = {id(one.value) for one in ast.walk(tree) if isinstance(one, ast.Expr)}
+    joined = [one for one in ast.walk(tree) if isinstance(one, ast.JoinedStr)]
+    said |= {id(part) for one in joined for part in one.values}
+    yield from ("".join(str(part.value) if isinstance(part, ast.Constant) else "X" for part in one.values) for one in joined)
+    yield from (one.value for one in ast.walk(tree) if isinstance(one, ast.Constant) and isinstance(one.value, str) and id(one) not in said)
+
+
+def test_what_is_told_below_the_command_line_is_an_argument_of_pythons_and_an_option_here() -> None:
+    """Users of Python read the same sentences: `name=NAME` becomes --name NAME here; a whole command may stand in either."""
+    options = {action.dest for verb in arguments.make_parser()._subparsers._group_actions[0].choices.values() for action in verb._actions}
+    calls = [getattr(visiontune, name) for name in visiontune.__all__]
+    params = {name for call in calls if inspect.isfunction(call) for name in inspect.signature(call).parameters}
+    below = [path for path in SOURCE.rglob("*.py") if "cli" not in path.parts and re.search(r"[ \"(]--[a-z]|`[a-z_]+=", path.read_text())]
+    told = set()
+    for path in below:
+        for text in sentences(path):
+            told |= {*re.findall(r"`([a-z_]+)=", text)}
+            is_command = re.fullmatch("--[a-z-]+", text) or re.search(r"(visiontune|ray) .*--", text)
+            assert is_command or path.name in OF_OTHER_PROGRAMS or not re.search(r"(^|[ (])--[a-z]", text), (path, text)
+    assert len(told) > 10 and told <= options and told <= params
 
 
 def test_hints_are_as_the_program_was_typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -108,7 +108,7 @@ def test_a_network_for_one_number_of_pictures_is_refused() -> None:
 
 def test_a_network_that_is_no_librarys_keeps_its_own_names(tmp_path: Path) -> None:
     classifier, _ = made_classifier(32, 3, name="resnet18", stem="small", width_factor=0.1)
-    with pytest.raises(UserError, match=r"timm's resnet18 is another .*fc\.weight.*nearest is --to safetensors"):
+    with pytest.raises(UserError, match=r"timm's resnet18 is another .*fc\.weight.*nearest is `to='safetensors'`"):
         write_export(classifier, Asked("timm", tmp_path / "made.safetensors"), Origin())
     assert not list(tmp_path.iterdir())
     made = write_export(classifier, Asked("safetensors", tmp_path / "made.safetensors"), Origin())
@@ -150,7 +150,7 @@ def test_the_card_of_a_network_that_was_trained_on_val_says_whose_figures_it_has
     origin = Origin("digits", 4, confirmed=confirmed, notes=("trained once more on train and val together: test top1 0.87",))
     card = model_card(classifier, origin, Written("onnx", "made.onnx"))
     assert "Trained once more on train and val together: test top1 0.87." in card and "trained on the validation pictures too" in card
-    with pytest.raises(UserError, match="leave out --calibrated"):
+    with pytest.raises(UserError, match="leave out `calibrated=True`"):
         write_export(classifier, Asked("torch", tmp_path / "made.pt2", is_calibrated=True), origin, store)
 
 
@@ -159,8 +159,8 @@ def test_the_card_of_a_network_that_was_trained_on_val_says_whose_figures_it_has
     [
         ("onx", None, "fp32", False, "nearest is 'onnx'"),
         ("onnx", None, "int4", False, "nearest is 'int8'"),
-        ("torch", None, "int8", False, "only --to onnx has it"),
-        ("timm", None, "fp32", True, "nearest is --to torch"),
+        ("torch", None, "int8", False, "an export to torch has none; nearest is `to='onnx'`"),
+        ("timm", None, "fp32", True, "nearest is `to='torch'`"),
         ("torch", Path("a.onnx"), "fp32", False, r"must end in \.pt2, .* nearest is a\.pt2"),
     ],
 )
@@ -172,5 +172,5 @@ def test_what_no_form_has_is_refused(form: str, out: Path | None, precision: str
 def test_a_file_that_cannot_be_written_is_told_before_the_work(tmp_path: Path) -> None:
     (tmp_path / "folder").write_text("a file")
     classifier, _ = made_classifier(16, 1)
-    with pytest.raises(UserError, match=r"can't be written .*--out names another place"):
+    with pytest.raises(UserError, match=r"can't be written .*`out=FILE` names another place"):
         write_export(classifier, Asked("onnx", tmp_path / "folder" / "made.onnx"), Origin())

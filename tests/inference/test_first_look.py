@@ -57,9 +57,11 @@ def looked(files: list[bytes], metadata: WeightsMetadata) -> tuple[WeightsMetada
 
 
 def test_a_range_that_training_never_had_is_refused_with_the_way_out(classifier: Classifier) -> None:
-    with pytest.raises(UserError, match=r"80 of the first 80 pictures have more than 8 bits, with values from 0 to 4,000.*--depth 0 4095"):
+    with pytest.raises(
+        UserError, match=r"80 of the first 80 pictures have more than 8 bits, with values from 0 to 4,000.*`depth=\(0, 4095\)`"
+    ):
         looked([deep(4000) for _ in range(80)], knowing(classifier))
-    with pytest.raises(UserError, match=r"range of the training pictures, 0 to 4,095, but .* to 60,000; --depth 0 65535 maps them"):
+    with pytest.raises(UserError, match=r"range of the training pictures, 0 to 4,095, but .* to 60,000; `depth=\(0, 65535\)` maps them"):
         looked([deep(60_000), grey()], knowing(classifier, (0, 4095), has_eight_bits=False))
 
 
@@ -68,7 +70,7 @@ def test_a_range_that_training_never_had_is_refused_with_the_way_out(classifier:
     [
         ([deep(60_000), deep(4000)], DEEP, True, "auto", DEEP, "its pictures had 8 bits"),
         ([deep(4000)], DEEP, True, 16, DEEP, ""),
-        ([deep(4000)], DEEP, False, "auto", DEEP, "which makes them dark: --depth 0 4095"),
+        ([deep(4000)], DEEP, False, "auto", DEEP, "which makes them dark: `depth=(0, 4095)`"),
         ([deep(4000)], (0, 4095), False, "auto", (0, 4095), ""),
         ([deep(4000), deep(5000)], (0, 4095), False, "auto", (0, 4095), "what lies beyond is cut off"),
         ([deep(5000)], (1000, 2000), False, [1000, 2000], (1000, 2000), ""),
@@ -88,7 +90,7 @@ def test_what_differs_is_said(
 
 def test_a_picture_that_comes_later_is_mapped_as_asked_or_a_problem(classifier: Classifier) -> None:
     known = classifier.knowing(knowing(classifier))
-    with pytest.raises(BadPicture, match=r"has values from \d+ to 4,000, and the network's pictures had 8 bits: --depth LOW HIGH"):
+    with pytest.raises(BadPicture, match=r"has values from \d+ to 4,000, and the network's pictures had 8 bits: depth says"):
         known.picture_of(file := deep(4000))
     values = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_UNCHANGED)
     assert np.array_equal(with_depth(known, (0, 4095)).picture_of(file)[:, :, 0], eight_bits(values, (0, 4095)))

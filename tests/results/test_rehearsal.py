@@ -77,9 +77,13 @@ def test_recipes_that_the_study_began_with_are_begun_with_again(tmp_path: Path) 
     assert own == pytest.approx(1 - 0.3 / 9) and random < own
 
 
-def test_one_seed_has_no_width(short: Path) -> None:
+def test_one_seed_has_no_interval(short: Path) -> None:
     found = rehearse_study(read_study(StudyFolder(short)), NOTHING, num_workers=1, num_seeds=1)
-    assert all(one.low == one.mean == one.high for by_share in found.found.values() for one in by_share.values())
+    assert {(one.low, one.high) for by_share in found.found.values() for one in by_share.values()} == {(None, None)}
+    _, head, _, *rows, caveat = str(found).splitlines()
+    assert "best val_top1 so far, of one seed, so without an interval, 1 worker, after" in head
+    assert rows and not any(" to " in row for row in rows) and caveat == CAVEAT
+    assert '"low": null' in json.dumps(found.to_dict())
 
 
 def test_too_few_full_curves_and_settings_that_do_not_fit_are_told_at_once(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_a_port_in_use(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(UserError, match=f"port {port} on 127.0.0.1 cannot be used .*--port {port + 1}"):
+        with pytest.raises(UserError, match=f"port {port} on 127.0.0.1 cannot be used .*`port={port + 1}`"):
             open_ui(StudiesFolder(tmp_path), port)
 
 

@@ -40,6 +40,13 @@ def words(overrides: Sequence[str], more: Mapping[str, Any]) -> list[str]:
     return [*overrides, *override_texts(more)]
 
 
+def renamed(name: str | None) -> dict[str, str]:
+    """The override by which a study has another name. Raises UserError for what is no text, which a file refuses too."""
+    if not isinstance(name, str | None):
+        raise UserError(f"the name of a study is a string, but got {name!r}; nearest is {str(name)!r}")
+    return {} if name is None else {"study": name}
+
+
 def spec_of(space: File, overrides: Sequence[str], more: Mapping[str, Any]) -> StudySpec:
     """A search-space file or its content. Raises UserError with every problem."""
     return load_study(_file_of(space, "a search space"), words(overrides, more))

@@ -7,7 +7,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visiontune.api.inputs import File, Folder, path_of, spec_of, words
+from visiontune.api.inputs import File, Folder, path_of, renamed, spec_of, words
 from visiontune.api.studies import load_study
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
@@ -49,7 +49,7 @@ def search(
     are trained SIGTERM or SIGHUP; before the first trial of a study Ctrl-C is a plain KeyboardInterrupt. Threads other than the main one
     leave signals alone.
     """
-    spec = spec_of(space, words(overrides, more), {} if name is None else {"study": name})
+    spec = spec_of(space, words(overrides, more), renamed(name))
     studies = StudiesFolder.of(studies_dir)
     folder = studies.study(spec.study)
     from visiontune.results.screens.search_screen import Screen
@@ -181,5 +181,4 @@ def submit(
     from visiontune.tuning.cluster.ray_submit import submit as submit_job
 
     how: dict[str, Any] = {"studies_dir": studies_dir, "retries": retries, "trust_network": trust_network, "say": say}
-    renamed = {} if name is None else {"study": name}
-    return submit_job(path_of(space), address, words(overrides, more | renamed), **how)
+    return submit_job(path_of(space), address, words(overrides, more | renamed(name)), **how)

@@ -67,6 +67,7 @@ def evaluate(
     `data` and overrides are those of `ingest`; of a set with parts the test is taken, else val, else train. Classes are matched by name:
     one that the network does not know is refused, or left out with
     `skip_unknown`: its pictures, or that one of several labels. The others are as in `predict`.
+    How labels are read (`labels`, a folder's `label_from`) is as of the training pictures where nothing else is said.
     The search's own test split is met only where it is named as data, which its study then counts as a meeting. Raises UserError.
     """
     chosen = _model_of(model, studies_dir)

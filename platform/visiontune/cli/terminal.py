@@ -15,6 +15,8 @@ from visiontune.filesystem.uri import shown
 
 _COMMAND = re.compile(r"(?:(?<=`)|(?<=[:;] ))visiontune(?= [a-z])")
 """Where a sentence tells a command, and not what visiontune does."""
+_ARGUMENT = re.compile(r"`([a-z_]+)=([^`]+)`")
+"""Where it tells an argument of a function of `visiontune.api`, which is an option here."""
 
 
 def program() -> list[str]:
@@ -30,9 +32,17 @@ def command_line(argv: Sequence[str]) -> str:
 
 
 def as_typed(text: str) -> str:
-    """The text with its commands as they are typed here, which nobody knows where hints are written."""
-    typed = shlex.join(program())
-    return text if typed == "visiontune" else _COMMAND.sub(lambda _: typed, text)
+    """The text with its commands and arguments as they are typed here, which nobody knows where hints are written.
+
+    >>> as_typed("`depth=(0, 4095)` maps them; `force=True` writes over it")
+    '--depth 0 4095 maps them; --force writes over it'
+    """
+    return _ARGUMENT.sub(_option, _COMMAND.sub(lambda _: shlex.join(program()), text))
+
+
+def _option(found: re.Match[str]) -> str:
+    name, value = found[1].replace("_", "-"), found[2].translate(str.maketrans("", "", "(),'"))
+    return f"--{name}" if value == "True" else f"--no-{name}" if value == "False" else f"--{name} {value}"
 
 
 def width() -> int | None:

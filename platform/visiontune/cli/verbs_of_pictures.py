@@ -29,7 +29,7 @@ def init(args: argparse.Namespace) -> int:
         command=shlex.join(["visiontune", *(shown(word) for word in args.words)]),
     )
     file = shlex.quote(str(space.path))
-    print(space, f"next: {shlex.join(program())} check {file} --run", f"      {shlex.join(program())} search {file}", sep="\n")
+    print(as_typed(f"{space}\nnext: visiontune check {file} --run"), f"      {shlex.join(program())} search {file}", sep="\n")
     return 0
 
 

@@ -118,7 +118,7 @@ def import_search(args: argparse.Namespace) -> int:
 def compare(args: argparse.Namespace) -> int:
     """Print studies side by side: winners with intervals, whether they differ by more than chance, budgets, what differs in the files."""
     found = api.compare(args.studies, studies_dir=args.studies_dir, storage=args.storage)
-    print(json.dumps(found.to_dict(), indent=1) if args.json else found)
+    print(json.dumps(found.to_dict(), indent=1) if args.json else as_typed(str(found)))
     return 0
 
 

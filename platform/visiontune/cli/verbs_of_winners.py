@@ -7,9 +7,10 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from visiontune import api
-from visiontune.cli.terminal import sigterm_interrupts, width
+from visiontune.cli.terminal import as_typed, sigterm_interrupts, width
 from visiontune.errors import UserError
 
 
@@ -19,6 +20,7 @@ def predict(args: argparse.Namespace) -> int:
     pictures = _with_lines(args.pictures) if "-" in args.pictures else args.pictures
     how = {"classes": args.classes, "test_time": args.test_time, "calibrated": args.calibrated, "device": args.device, "depth": args.depth}
     found = api.predict(args.model, pictures, **how, studies_dir=args.studies_dir)
+    found = replace(found, notes=tuple(map(as_typed, found.notes)))
     if args.out is not None:
         found.write(args.out, kind)
         print(f"predictions: {args.out}", file=sys.stderr)
@@ -51,7 +53,7 @@ def evaluate(args: argparse.Namespace) -> int:
     found = api.evaluate(args.model, args.source, args.overrides, **how, studies_dir=args.studies_dir)
     if args.diagram is not None:
         found.write_diagram(args.diagram)
-    print(json.dumps(found.to_dict(), indent=1, ensure_ascii=False) if args.json else "\n".join(found.lines(width())))
+    print(json.dumps(found.to_dict(), indent=1, ensure_ascii=False) if args.json else as_typed("\n".join(found.lines(width()))))
     return 0
 
 
@@ -62,7 +64,7 @@ def inspect(args: argparse.Namespace) -> int:
         how = {"only": only, "out": args.out, "folds": args.folds, "device": args.device, "progress": not args.json}
         found = api.inspect(args.study, **how, studies_dir=args.studies_dir)
     said = f"{found}\npictures and an index of them in {found.folder}"
-    print(json.dumps(found.to_dict(), indent=1, ensure_ascii=False) if args.json else said)
+    print(json.dumps(found.to_dict(), indent=1, ensure_ascii=False) if args.json else as_typed(said))
     return 0
 
 

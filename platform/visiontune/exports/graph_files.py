@@ -100,4 +100,4 @@ def _refuse_other_logits(whole: WholePicture, content: bytes, channels: int) -> 
             expected = whole(torch.from_numpy(pictures)).numpy()
         difference = float(np.abs(run_onnx(content, pictures) - expected).max() / max(1.0, float(np.abs(expected).max())))
         if not difference < _CLOSE:
-            raise UserError(f"onnxruntime gives other logits than the network, by {difference:.2g}; nearest is --to torch")
+            raise UserError(f"onnxruntime gives other logits than the network, by {difference:.2g}; nearest is `to='torch'`")

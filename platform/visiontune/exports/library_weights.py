@@ -65,7 +65,7 @@ def original_of(classifier: Classifier, libraries: tuple[str, ...]) -> Original:
     model = classifier.recipe.model
     name = model.get("model", model["name"])
     said = "; ".join(reasons) or "there is none of that name"
-    raise UserError(f"the network {name} can't be written by the names of {' or '.join(libraries)}: {said}; nearest is --to safetensors")
+    raise UserError(f"the network {name} can't be written by the names of {' or '.join(libraries)}: {said}; nearest is `to='safetensors'`")
 
 
 def library_snippet(classifier: Classifier, original: Original, file: Path) -> str:

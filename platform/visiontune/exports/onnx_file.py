@@ -32,7 +32,7 @@ def onnx_of(program: torch.export.ExportedProgram, metadata: Mapping[str, str]) 
         with _quiet():
             made = torch.onnx.export(program, input_names=[INPUT], output_names=[OUTPUT], dynamo=True, verbose=False)
     except Exception as error:  # torch has several
-        raise UserError(f"torch can't write this network as ONNX: {first_line(error)}; nearest is --to torch") from error
+        raise UserError(f"torch can't write this network as ONNX: {first_line(error)}; nearest is `to='torch'`") from error
     model: Any = made.model_proto  # type: ignore[union-attr]
     outside = frozenset(node.name for node in model.graph.node if not _is_network(node))
     for part in (*model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer):

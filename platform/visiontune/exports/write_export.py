@@ -75,12 +75,12 @@ def refuse_wrong(form: str, out: Path | None, precision: str, *, is_calibrated: 
     if precision not in PRECISIONS:
         raise UserError(f"a precision is one of these, but got {precision!r}; {nearest(precision, PRECISIONS)}")
     if precision != "fp32" and form != "onnx":
-        raise UserError(f"--precision {precision} is what onnxruntime computes, so only --to onnx has it, but got --to {form}")
+        raise UserError(f"precision {precision} is what onnxruntime computes, but an export to {form} has none; nearest is `to='onnx'`")
     if is_calibrated and form not in ("onnx", "torch"):
-        raise UserError(f"--calibrated divides logits in the graph, and --to {form} has weights only; nearest is --to torch")
+        raise UserError(f"a temperature divides logits in the graph, but an export to {form} has weights only; nearest is `to='torch'`")
     suffix = "." + SUFFIXES[form].rpartition(".")[2]
     if out is not None and out.suffix != suffix:
-        raise UserError(f"--out of --to {form} must end in {suffix}, but got {out}; nearest is {out.with_suffix(suffix)}")
+        raise UserError(f"the file of an export to {form} must end in {suffix}, but got {out}; nearest is {out.with_suffix(suffix)}")
 
 
 def write_export(classifier: Classifier, asked: Asked, origin: Origin, store: Store | None = None) -> Export:
@@ -96,14 +96,14 @@ def write_export(classifier: Classifier, asked: Asked, origin: Origin, store: St
         said = Written(asked.form, asked.out.name, asked.precision, temperature, val_top1, beside)
         write_whole(asked.card, model_card(classifier, origin, said))
     except OSError as error:
-        raise UserError(f"{asked.out} can't be written ({error.strerror or error}); --out names another place") from error
+        raise UserError(f"{asked.out} can't be written ({error.strerror or error}); `out=FILE` names another place") from error
     return Export(asked.out, asked.card, made, asked.precision, temperature, val_top1)
 
 
 def _refuse_many(classifier: Classifier, asked: Asked) -> None:
     """Raise UserError for what is judged by the one class of a picture, where the network knows several."""
     if classifier.metadata.thresholds is not None:
-        what = f"--precision {asked.precision}" if asked.precision != "fp32" else "--calibrated"
+        what = f"precision {asked.precision}" if asked.precision != "fp32" else "a temperature"
         raise UserError(f"{what} is judged by the one class of a picture, but these have several; leave it out")
 
 

@@ -76,7 +76,7 @@ def _depth_of(looks: Sequence[_Look], metadata: WeightsMetadata) -> tuple[Weight
     found = depth_around(low, high)
     verb = "has" if len(ends) == 1 else "have"
     have = f"{len(ends):,} of the {_first(looks)} {verb} more than 8 bits, with values from {low:,.0f} to {high:,.0f}"
-    way = f"--depth {found[0]:.0f} {found[1]:.0f} maps them from the range that they seem to have"
+    way = f"`depth=({found[0]:.0f}, {found[1]:.0f})` maps them from the range that they seem to have"
     if metadata.asked_depth is not None or metadata.is_depth_chosen:
         return metadata, []
     if depth is None and found == DEEP:
@@ -86,7 +86,7 @@ def _depth_of(looks: Sequence[_Look], metadata: WeightsMetadata) -> tuple[Weight
         raise UserError(f"values must be in a range that the network knows, but {have}, and its own pictures had 8 bits; {way}")
     if all(greatest > depth[1] for _, greatest in ends):
         rule = f"values must be in the range of the training pictures, {depth[0]:,.0f} to {depth[1]:,.0f}"
-        raise UserError(f"{rule}, but {have}; {way}, --depth {depth[0]:.0f} {depth[1]:.0f} cuts them off")
+        raise UserError(f"{rule}, but {have}; {way}, `depth=({depth[0]:.0f}, {depth[1]:.0f})` cuts them off")
     return metadata, list(_range_notes(have, way, (low, high), depth))
 
 

@@ -49,7 +49,7 @@ def refuse_trained_on(classifier: Answers) -> None:
         rule = (
             "a temperature is fitted to validation pictures that the network has not seen, but it was trained on them too (confirm.use_val)"
         )
-        raise UserError(f"{rule}; leave out --calibrated")
+        raise UserError(f"{rule}; leave out `calibrated=True`")
 
 
 def refuse_other_classes(classifier: Answers, store: Store) -> None:

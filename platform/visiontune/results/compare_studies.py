@@ -104,7 +104,8 @@ class Comparison:
         cells = [(key, *(number(value) for value in values)) for key, values in rows.items()]
         yield from aligned([(what, *(one.study for one in self.winners)), *cells[:_MOST_LISTED]])
         if len(cells) > _MOST_LISTED:
-            yield f"... and {len(cells) - _MOST_LISTED} more, which --json has"
+            names = " ".join(one.study for one in self.winners)
+            yield f"... and {len(cells) - _MOST_LISTED} more, which `visiontune compare {names} --json` has"
 
 
 def _cells(one: WinnerFigures, test: str) -> tuple[str, ...]:

@@ -34,11 +34,11 @@ CAVEAT = (
 
 @dataclass(frozen=True)
 class Found:
-    """The best value of a rehearsed search so far: its mean over seeds, and 2.5 and 97.5 % of bootstraps of that mean."""
+    """The best value of a rehearsed search so far: its mean over seeds, and 2.5 and 97.5 % of bootstraps of that mean; None of one seed."""
 
     mean: float
-    low: float
-    high: float
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,11 @@ class Rehearsal:
         return {**vars(self), "found": found}
 
     def __str__(self) -> str:
-        seeds = f"{self.num_seeds} seed{'s' if self.num_seeds > 1 else ''}"
+        seeds = f"mean of {self.num_seeds} seeds (95 % interval)" if self.num_seeds > 1 else "of one seed, so without an interval"
         head = [
             f"{self.study}: {self.num_curves} curves; {self.num_full} were trained to their end, "
             f"{self.num_cut} were cut and go on with their last value",
-            f"best {self.metric} so far, mean of {seeds} (95 % interval), {plural(self.num_workers, 'worker')}, "
+            f"best {self.metric} so far, {seeds}, {plural(self.num_workers, 'worker')}, "
             f"after so much of the study's {plural(self.num_epochs, 'epoch')}:",
         ]
         rows = [["settings", *(f"{share:.0%}" for share in SHARES)]]
@@ -140,12 +140,16 @@ def _described(spec: StudySpec) -> str:
 
 
 def _found(values_S: np.ndarray) -> Found:
+    if len(values_S) < 2:
+        return Found(float(values_S.mean()))
     draws_BS = np.random.default_rng(0).integers(0, len(values_S), (NUM_BOOTSTRAPS, len(values_S)))
     low, high = np.quantile(values_S[draws_BS].mean(1), (0.025, 0.975))
     return Found(float(values_S.mean()), float(low), float(high))
 
 
 def _cell(found: Found) -> str:
+    if found.low is None or found.high is None:
+        return number(found.mean)
     return f"{number(found.mean)} ({number(found.low)} to {number(found.high)})"
 
 

@@ -109,4 +109,4 @@ def check_port(port: int) -> None:
         try:
             probe.bind((HOST, port))
         except OSError as error:
-            raise UserError(f"port {port} on {HOST} cannot be used ({error.strerror}); choose another: --port {port + 1}") from None
+            raise UserError(f"port {port} on {HOST} cannot be used ({error.strerror}); choose another: `port={port + 1}`") from None

@@ -69,7 +69,7 @@ class WeightsMetadata:
         """A decoded picture in 8 bits, as in training. Raises BadPicture where nothing says how."""
         if (depth := self.depth) is None and values.dtype != np.uint8:
             ends = f"values from {values.min():,.0f} to {values.max():,.0f}"
-            raise BadPicture(f"has {ends}, and the network's pictures had 8 bits: --depth LOW HIGH says which become 0 and 255")
+            raise BadPicture(f"has {ends}, and the network's pictures had 8 bits: depth says which become 0 and 255")
         return eight_bits(values, depth or self.form.depth)
 
     @staticmethod

@@ -105,7 +105,7 @@ def _search(
             say(mended)
         asked, spec = spec, as_begun(folder, spec)
         if spec.space.is_older:
-            say("this study is older: its policies go on with the softer draws that are called soft_* now; --name NAME begins another")
+            say("this study is older: its policies go on with the softer draws, now called soft_*; a study of another name has new ones")
         _refuse_driven(folder, spec)
         storage = create_or_resume(folder, spec)
         lease = stack.enter_context(driver_lease(storage, str(spec.storage["url"]), spec.study))

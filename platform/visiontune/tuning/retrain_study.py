@@ -92,7 +92,7 @@ def _refuse(study: StudyRecord, spec: StudySpec, *, is_race: bool) -> Ending:
     if not any(trial.state == "complete" for trial in study.trials):
         raise UserError(f"no trial of study {study.name} was trained in full, so there is none to confirm; search on with more budget")
     if is_race and not spec.confirm["num_seeds"]:
-        raise UserError("seeds must be at least 1, but the study was searched with confirm.num_seeds 0: say --seeds 3")
+        raise UserError("seeds must be at least 1, but the study was searched with confirm.num_seeds 0: say `seeds=3`")
     if is_race and (problem := problem_of_kept(spec.confirm)):
         raise UserError(": ".join(problem))
     return study.ending

@@ -82,7 +82,7 @@ def test_a_file_is_written_over_only_by_force(capsys: pytest.CaptureFixture[str]
     assert "is a folder; name the file, such as new/space.yaml" in run("init", "pets", "--out", "new", code=2, capsys=capsys)[1]
     assert "can't be written: " in run("init", "pets", "--out", "pets.yaml/x.yaml", code=2, capsys=capsys)[1]
     _, err = run("init", "pets", "--name", "../x", code=2, capsys=capsys)
-    assert err.startswith("--name: a name has ") and "but got '../x'" in err and len(err.splitlines()) == 1
+    assert err.startswith("name: a name has ") and "but got '../x'" in err and len(err.splitlines()) == 1
 
 
 def test_what_can_t_be_used_is_told_as_an_ingest_tells_it(capsys: pytest.CaptureFixture[str]) -> None:

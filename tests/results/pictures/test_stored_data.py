@@ -41,7 +41,7 @@ def test_only_what_nothing_means_and_nobody_used_is_removed(
     monkeypatch.setattr(stored_data, "read_study", read)
     studies = ["--studies-dir", str(tmp_path)]
     assert main(["data", "--prune", "30", *studies]) == 2
-    assert "study cars can't be read here: `--storage URL`" in capsys.readouterr().err and stores["old"].exists()
+    assert "study cars can't be read here: --storage URL names" in capsys.readouterr().err and stores["old"].exists()
     where = {"studies_dir": tmp_path, "storage": "sqlite:///cars.db"}
     assert "`visiontune data --prune 30` removes it" in str(visiontune.list_data(**where)) and fitted.exists()
     done = visiontune.prune_data(30, **where)

@@ -93,7 +93,7 @@ def test_a_network_that_was_trained_on_val_says_so_of_what_is_measured_there(tra
     save_file(tensors, tmp_path / "w.safetensors", replace(known, use_val=True).to_strings())
     found = evaluate(tmp_path / "w.safetensors", studies_dir=trained.studies)
     assert found.notes and "trained on the validation pictures too" in found.notes[0]
-    with pytest.raises(UserError, match="leave out --calibrated"):
+    with pytest.raises(UserError, match="leave out `calibrated=True`"):
         predict(tmp_path / "w.safetensors", trained.pictures / "test", studies_dir=trained.studies, calibrated=True)
 
 
@@ -206,6 +206,24 @@ def test_another_set_is_matched_by_name_and_told_from_what_was_trained_on(traine
     with pytest.raises(UserError, match="makes them as the network's training did, but got image_size, seed"):
         evaluate(trained.weights, trained.pictures, seed=1, image_size=8, studies_dir=trained.studies)
     assert list(class_notes(["a", "b"], ["a", "b"], "", is_skipping=False)) == []
+
+
+def test_labels_are_read_as_those_of_the_training_pictures_unless_it_is_said_otherwise(trained: Trained, tmp_path: Path) -> None:
+    known = read_metadata(trained.weights)
+    assert known is not None
+    in_texts = replace(known, recipe=replace(known.recipe, data={**known.recipe.data, "label_from": "text"}))
+    save_file(load_file(trained.weights), tmp_path / "w.safetensors", in_texts.to_strings())
+    (tmp_path / "new").mkdir()
+    for file in (trained.pictures / "test").rglob("*.jpg"):
+        shutil.copy(file, tmp_path / "new" / f"{file.parent.name}{file.name}")
+        (tmp_path / "new" / f"{file.parent.name}{file.stem}.txt").write_text(file.parent.name)
+    found = evaluate(tmp_path / "w.safetensors", tmp_path / "new", studies_dir=trained.studies)
+    assert found.metrics == evaluate(trained.weights, trained.pictures / "test", studies_dir=trained.studies).metrics
+    assert found.notes[0] == "labels are read as those of the training pictures: label_from=text"
+    for how in ({"label_from": "folder"}, {"data": {"source": "folder", "path": str(tmp_path / "new"), "label_from": "folder"}}):
+        given = {"data": tmp_path / "new"} | how
+        with pytest.raises(UserError, match="there are no folders of classes"):
+            evaluate(tmp_path / "w.safetensors", studies_dir=trained.studies, **given)
 
 
 def test_of_several_labels_those_that_are_unknown_are_left_out_and_a_picture_that_had_no_other() -> None:

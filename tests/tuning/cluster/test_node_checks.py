@@ -162,7 +162,7 @@ def test_a_machine_that_never_answers_is_not_left_with_a_task_when_it_is_asked_f
 
 def test_where_all_lack_something_the_search_ends_at_once(search: Any) -> None:
     search.out.placement.see(nodes("a", "b"))
-    with pytest.raises(UserError, match=r"--studies-dir: no machine .* a: it is not there; b: it is not there\. It must be a folder that"):
+    with pytest.raises(UserError, match=r"studies_dir: no machine .* a: it is not there; b: it is not there\. It must be a folder that"):
         NodeChecks(search, Tasks(a=GONE, b=GONE)).ask(NEEDS)
     with pytest.raises(SearchFailed, match=r"no machine .* a: it is not there; b: no room; once that is mended"):
         NodeChecks(search, Tasks(a=GONE, b=OTHER)).ask(NEEDS)

@@ -154,7 +154,7 @@ def test_what_is_wrong_never_leaves_the_machine(server: Server, tmp_path: Path, 
     with pytest.raises(UserError, match=r"must hold no password, but http://mlflow:5000 has one"):
         door.submit(DIGITS, "http://127.0.0.1")
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
-    with pytest.raises(UserError, match=r"--studies-dir must be a whole path on the cluster, .* but got 'studies'; here that is /"):
+    with pytest.raises(UserError, match=r"studies_dir must be a whole path on the cluster, .* but got 'studies'; here that is /"):
         door.submit(DIGITS, "http://127.0.0.1", studies_dir="studies")  # it went, and the study was gone with its job
     assert server.submitted == []
 
@@ -165,7 +165,7 @@ def test_a_door_that_is_open_to_a_network_is_not_used_without_a_word(server: Ser
     monkeypatch.setattr(door, "wants_token", lambda url: False)
     tricks = ("http://localhost.example:8265", "http://127.0.0.1@10.0.0.1:8265", "http://[::ffff:10.0.0.1]:8265", "http://0.0.0.0:8265")
     for address in ("http://10.0.0.1:8265", "head.example:8265", *tricks):
-        with pytest.raises(UserError, match=r"takes jobs from whoever reaches it: .* --trust-network"):
+        with pytest.raises(UserError, match=r"takes jobs from whoever reaches it: .* `trust_network=True`"):
             door.submit(DIGITS, address)
     assert server.submitted == []
     assert door.submit(DIGITS, "http://10.0.0.1:8265", trust_network=True) == 0
@@ -275,7 +275,7 @@ def test_an_address_where_nothing_answers_is_one_sentence() -> None:
     "address", ["ray://127.0.0.1:10001", "http://127.0.0.1:99999", "http://h:abc", "h:abc", "http://[::1", "http://a..b:80", "http://"]
 )
 def test_what_is_no_address_is_the_users_mistake(address: str) -> None:
-    with pytest.raises(UserError, match=rf"^--address must be the URL of Ray's dashboard .*, but got '{re.escape(address)}'$"):
+    with pytest.raises(UserError, match=rf"^the address must be the URL of Ray's dashboard .*, but got '{re.escape(address)}'$"):
         door.submit(DIGITS, address)
 
 

@@ -240,7 +240,7 @@ def test_a_changed_space_is_refused_with_what_differs(tmp_path):
     text = str(refusal.value)
     assert "budget.max_epochs: was 9, is now 27" in text
     assert "optimizer.lr" in text
-    assert "--name" in text
+    assert "`name=NAME`" in text
 
 
 def test_a_study_of_an_older_version_goes_on_with_the_draws_that_it_began_with(tmp_path):

@@ -95,7 +95,7 @@ def test_added_pictures_and_classes_are_counted(begun: tuple[Storage, Path, Path
     write_pictures(folder, "cat", range(100, 150))
     write_pictures(folder, "dog", range(40))
     told = refusal(storage, store_of(folder, cache))
-    assert "study study was begun on other pictures" in told and "--name" in told
+    assert "study study was begun on other pictures" in told and "`name=NAME`" in told
     assert "class 'dog' is new" in told and "class 'cat' had " in told and "'bird'" not in told
     was, now = (len(one.train_idx) for one in (Store.open(path) for path in sorted(cache.glob("*.arrow"), key=lambda p: p.stat().st_mtime)))
     assert f"data: train had {was} pictures, now {now}" in told

@@ -28,7 +28,7 @@ from visiontune.tuning.study.who_drives import Heartbeat
 
 def command_in(error: pytest.ExceptionInfo[UserError]) -> str:
     """The last thing that a message says."""
-    return re.split(r"(?:after|\(--studies-dir\)): ", str(error.value))[-1]
+    return re.split(r"(?:after|\(`studies_dir=DIR`\)): ", str(error.value))[-1]
 
 
 @pytest.mark.parametrize("is_copy", [False, True])
@@ -192,7 +192,7 @@ def test_a_study_in_a_database_is_found_by_its_folder(tmp_path: Path) -> None:
         create_or_resume(folder, make_spec(folder.path, 3))
     keep_url(folder, "postgresql://me:secret@head/studies")
     assert "secret" not in folder.database.read_text()
-    with pytest.raises(UserError, match="is in the database postgresql://head/studies, whose password is not kept: say --storage URL"):
+    with pytest.raises(UserError, match="is in the database postgresql://head/studies, whose password is not kept: say `storage=URL`"):
         open_study(folder)
     keep_url(folder, f"sqlite:///{tmp_path}/gone.db")
     with pytest.raises(UserError, match=r"no database .*gone\.db"):

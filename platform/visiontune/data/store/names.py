@@ -22,14 +22,14 @@ _NAMES = "names"
 
 def refuse_name(cache: Path, name: str, data: Mapping[str, Any]) -> None:
     """Raise UserError for what can't name a file, and for the name of pictures from elsewhere."""
-    if not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise UserError(f"a name of pictures may have up to 100 letters, digits, '.', '_' and '-', but got {name!r}")
     path = cache / _NAMES / f"{name}.json"
     if path.exists():
         known = without_defaults(read_mapping(path, "data")["data"])
         if _source(known) != _source(without_defaults(data)):
             said = ", ".join(f"{key}: {value}" for key, value in _source(known)[1].items())
-            rule = f"--name {name} is that of other pictures ({said or 'another source'}) in {cache}"
+            rule = f"the name {name} is that of other pictures ({said or 'another source'}) in {cache}"
             raise UserError(f"{rule}; take another name, or remove {path} to free it")
 
 

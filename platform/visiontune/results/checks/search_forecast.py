@@ -175,7 +175,7 @@ def doubts_of_room(spec: StudySpec, num_cpus: int) -> Iterator[str]:
     cpus, workers = spec.resources.cpus_per_trial, spec.resources.workers_per_trial
     wanted = workers * (cpus if isinstance(cpus, int) else 1)
     if wanted > num_cpus:
-        yield f"a trial takes {wanted} processors and this machine has {num_cpus}: it needs a cluster (--address), or take less"
+        yield f"a trial takes {wanted} processors and this machine has {num_cpus}: it needs a cluster (`address=RAY`), or take less"
 
 
 def doubts_of_gpu(spec: StudySpec, *, has_gpu: bool) -> Iterator[str]:
@@ -184,7 +184,7 @@ def doubts_of_gpu(spec: StudySpec, *, has_gpu: bool) -> Iterator[str]:
     if has_gpu:
         return
     if isinstance(gpus, float) and gpus > 0:
-        yield f"a trial takes {gpus:g} GPUs and this machine has none: a search here is refused; it needs a cluster (--address), or auto"
+        yield f"a trial takes {gpus:g} GPUs and this machine has none: a search here is refused; take a cluster (`address=RAY`), or auto"
     if any(one["compile_mode"] != "default" for one in spec.space.corners("training")):
         yield "a compile_mode other than default is for CUDA graphs, and this machine has no GPU: a search here is refused"
     if note := note_of_precision(spec, {"gpu": 0.0}):

@@ -48,7 +48,7 @@ def import_search(file: Path, words: Sequence[str], *, out: Path | None, study: 
         content = read_yaml(file).plain()
         if is_sweep(content):
             if study is not None:
-                raise UserError(f"--study names one of a storage's studies, but {file} is a sweep")
+                raise UserError(f"`study=NAME` names one of a storage's studies, but {file} is a sweep")
             return _space(file, *_of_sweep(content, str(file)), words=words, out=out, force=force)
         if isinstance(content, Mapping) and {"study", "space"} <= {*content}:
             raise UserError(f"{file} is a search space already: `visiontune search FILE` searches it")
@@ -152,7 +152,7 @@ def _with_words(content: Mapping[str, Any], words: Sequence[str], file: Path) ->
 
 def _write(path: Path, text: str, *, force: bool) -> None:
     if kind_of(path) is not None and not force:
-        raise UserError(f"{path} is there already: give another file with --out, or --force to write over it")
+        raise UserError(f"{path} is there already: give another file with `out=FILE`, or `force=True` to write over it")
     try:
         write_whole(path, text)
     except OSError as error:

@@ -56,9 +56,9 @@ def _image_size(text: str) -> ImageSize:
 
 
 IMAGE_SIZE = Question("image_size", "pixels of a square's side, or of height and width in brackets", "image_size=PX", _image_size)
-PRETRAINED = Question("use_pretrained", f"start from {WEIGHTS_NAME}", "--pretrained, --no-pretrained", _flag)
-MIRRORED = Question("is_mirrored", "a mirrored picture keeps its class", "--mirrored, --no-mirrored", _flag)
-HOURS = Question("hours", "hours that the search may take", "--hours H", _hours)
+PRETRAINED = Question("use_pretrained", f"start from {WEIGHTS_NAME}", "`pretrained=True` or `pretrained=False`", _flag)
+MIRRORED = Question("is_mirrored", "a mirrored picture keeps its class", "`mirrored=True` or `mirrored=False`", _flag)
+HOURS = Question("hours", "hours that the search may take", "`hours=H`", _hours)
 QUESTIONS: Mapping[str, Question] = {question.key: question for question in (PRETRAINED, IMAGE_SIZE, MIRRORED, HOURS)}
 
 

@@ -79,14 +79,14 @@ def _checked_name(name: str) -> str:
     try:
         return load_study({"study": name, **rest}).study
     except UserError as error:
-        raise UserError(*(replace(problem, file="", where="--name") for problem in error.problems)) from None
+        raise UserError(*(replace(problem, file="", where="name") for problem in error.problems)) from None
 
 
 def _refuse(path: Path, *, force: bool) -> None:
     if kind_of(path) == "folder":
-        raise UserError(f"--out {path} is a folder; name the file, such as {path / 'space.yaml'}")
+        raise UserError(f"{path} is a folder; name the file, such as {path / 'space.yaml'}")
     if kind_of(path) is not None and not force:
-        raise UserError(f"the file {path} is there already; --force writes over it, --out FILE.yaml writes another")
+        raise UserError(f"the file {path} is there already; `force=True` writes over it, `out=FILE.yaml` writes another")
 
 
 def _checked(body: str, path: Path) -> StudySpec:

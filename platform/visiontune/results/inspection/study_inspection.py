@@ -81,7 +81,7 @@ def inspect_study(
         views = _looked_at(folder, classifier, cache, chosen, tell, parts)
         return _written(Inspection(folder.name, to, views, TRAINED_ON if classifier.metadata.use_val else ""))
     except OSError as error:
-        raise UserError(f"the folder {to} must take the pictures, but: {error.strerror or error}; --out names another") from error
+        raise UserError(f"the folder {to} must take the pictures, but: {error.strerror or error}; `out=FOLDER` names another") from error
 
 
 def look_at(

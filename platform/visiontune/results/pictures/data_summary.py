@@ -108,7 +108,7 @@ def _classes(store: Store) -> Iterator[str]:
         rows.append((name, f"{one['train']:,}", f"{one['val']:,}", f"{one['test']:,}", bar))
     yield from (f"  {line}" for line in aligned(rows))
     if len(counts) > _CLASSES:
-        yield f"  and {plural(len(counts) - _CLASSES, 'class')} more; --json has all"
+        yield f"  and {plural(len(counts) - _CLASSES, 'class')} more; `visiontune data NAME --json` has all"
     lacking = [
         f"{name!r} in {split}" for name, one in zip(store.class_names, counts, strict=True) for split, num in one.items() if num == 0
     ]
@@ -142,7 +142,7 @@ def _repeats(report: IngestReport) -> Iterator[str]:
 def _listed(texts: Sequence[str]) -> Iterator[str]:
     yield from (f"    {text}" for text in texts[:_LISTED])
     if len(texts) > _LISTED:
-        yield f"    and {len(texts) - _LISTED:,} more; --json has all"
+        yield f"    and {len(texts) - _LISTED:,} more; `visiontune data NAME --json` has all"
 
 
 def _few(texts: Sequence[str]) -> str:

@@ -129,7 +129,7 @@ def _said_of_unread(folder: StudyFolder) -> str:
         refuse_renamed(folder)
     except UserError as error:
         return first_line(error)
-    return f"study {folder.name} can't be read here: `--storage URL` names its database, or remove {folder.path}"
+    return f"study {folder.name} can't be read here: `storage=URL` names its database, or remove {folder.path}"
 
 
 def _cells(one: KeptData) -> tuple[str, ...]:

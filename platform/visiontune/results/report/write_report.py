@@ -83,7 +83,7 @@ def write_report(
         if out == folder.report and study.ending is not None:
             send_report(folder, out, keep_views(folder, subject.views.values()) if subject.views else [])
     except OSError as error:
-        raise UserError(f"the file {out} must take the report, but: {error.strerror or error}; --out FILE.html names another") from error
+        raise UserError(f"the file {out} must take the report, but: {error.strerror or error}; `out=FILE.html` names another") from error
     return out
 
 

@@ -113,7 +113,7 @@ def _refuse_small(plan: policy.Plan, limit: policy.Limit) -> None:
     least = 2 * plan.spec.budget.max_epochs
     if limit.epochs is not None and limit.epochs < least:
         takes = f"a comparison takes two trainings in full, {plural(least, 'epoch')}"
-        raise UserError(f"{takes}, but the budget is {limit.text}; say --budget {least} or more")
+        raise UserError(f"{takes}, but the budget is {limit.text}; say `budget={least}` or more")
 
 
 def _epoch_s(storage: Storage) -> float:

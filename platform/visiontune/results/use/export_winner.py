@@ -45,7 +45,9 @@ def export_weights(weights: Path, cache: Path, form: str, out: Path | None, prec
 
 def _refuse_overwriting(asked: Asked, weights: Path) -> None:
     if asked.out.resolve() == weights.resolve():
-        raise UserError(f"{asked.out} is the file of the trained weights itself, which visiontune goes on to need; --out names another")
+        raise UserError(
+            f"{asked.out} is the file of the trained weights itself, which visiontune goes on to need; `out=FILE` names another"
+        )
 
 
 def origin_of(record: StudyRecord, store: Store | None) -> Origin:

@@ -37,6 +37,8 @@ _PARTS = ("test", "val", "train")
 _MOST_ASKED = 100_000
 """Training pictures that are compared with: reading all of a large store takes longer than the evaluation."""
 _MOST_TOLD = 5
+_OF_FOLDERS = ("label_from", "label_pattern", "class_depth")
+"""Keys of a folder that say where a picture's class stands; one that is said leaves none of the others open."""
 
 
 def labelled(trained: Trained, section: Mapping[str, Any], *, is_skipping: bool) -> Labelled:
@@ -123,10 +125,25 @@ def _answers(classifier: Answers, given: Iterator[Given], tell: Callable[[int, i
     return _Answers(torch.cat(logits), np.concatenate(digests), problems)
 
 
+def keys_of(given: Mapping[str, Any] | Sequence[str]) -> set[str]:
+    """Of the section `data`, out of a mapping or out of words."""
+    return {key.partition("=")[0].removeprefix("data.") for key in given}
+
+
+def read_as_trained(section: Mapping[str, Any], said: set[str], data: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The section with what nobody `said` of how labels are read as in the `data` that the network was trained on, and a note of that."""
+    is_same = data["source"] == section["source"]
+    open_keys = {"labels"} - said if is_same or section["source"] != "folder" else set[str]()
+    if is_same and not said & {*_OF_FOLDERS}:
+        open_keys |= {*_OF_FOLDERS}
+    taken = {key: data[key] for key in sorted(open_keys & {*section}) if data.get(key) not in (None, section[key])}
+    listed = ", ".join(f"{key}={value}" for key, value in taken.items())
+    return {**section, **taken}, [f"labels are read as those of the training pictures: {listed}"] if taken else []
+
+
 def refuse_making(given: Mapping[str, Any] | Sequence[str]) -> None:
     """Raise UserError for keys of the section `data` that say how a store is made: an evaluation makes pictures as its network has them."""
-    keys = {key.partition("=")[0].removeprefix("data.") for key in given}
-    if wrong := sorted(keys & {name for name, field in DATA.fields.items() if isinstance(field, Arg)} - {"max_pictures"}):
+    if wrong := sorted(keys_of(given) & {name for name, field in DATA.fields.items() if isinstance(field, Arg)} - {"max_pictures"}):
         rule = "an evaluation takes what says which pictures, such as max_pictures, and makes them as the network's training did"
         raise UserError(f"{rule}, but got {', '.join(wrong)}")
 
@@ -140,7 +157,7 @@ def class_notes(theirs: Sequence[str], known: Sequence[str], left_out: str, *, i
     listed = ", ".join(told[:_MOST_TOLD]) + (f" and {len(told) - _MOST_TOLD} more" if len(told) > _MOST_TOLD else "")
     if unknown and not is_skipping:
         rule = "classes must be those that the network knows, but it does not know"
-        raise UserError(f"{rule} {listed}; rename their folders or labels, or leave them out with --skip-unknown")
+        raise UserError(f"{rule} {listed}; rename their folders or labels, or leave them out with `skip_unknown=True`")
     if unknown:
         yield f"{left_out}: {listed}"
     if missing:

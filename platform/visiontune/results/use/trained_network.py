@@ -25,7 +25,7 @@ def ask(folder: StudyFolder, cache: Path, info: DataInfo) -> tuple[Classifier, S
     except UserError as error:
         return str(error)
     if found is None:
-        return f"none is trained in {folder.path}; `--study NAME` asks another study's winner"
+        return f"none is trained in {folder.path}; `study=NAME` asks another study's winner"
     return _mismatch(found[1].info, info, folder) or found
 
 

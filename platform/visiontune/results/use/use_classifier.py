@@ -21,7 +21,7 @@ from visiontune.results.screens.ingest_progress import IngestScreen, predicting
 from visiontune.results.use.evaluation import Evaluation, Labelled, evaluation
 from visiontune.results.use.evaluation_of_many import evaluation_of_many
 from visiontune.results.use.find_classifier import Trained, find_classifier
-from visiontune.results.use.labelled_pictures import labelled, refuse_making
+from visiontune.results.use.labelled_pictures import keys_of, labelled, read_as_trained, refuse_making
 from visiontune.results.use.predictions import Predictions
 from visiontune.spec.declarations.call_ranges import MANY, refuse_outside
 from visiontune.tuning.study.driver_lock import driver_lock
@@ -73,14 +73,17 @@ def evaluate(
     """See `visiontune.evaluate`."""
     if data is None and (words or is_skipping or depth is not None):
         raise UserError("overrides, skip_unknown and depth are for other data than the validation pictures: name them")
-    if isinstance(data, Mapping):
-        refuse_making(data)
-    refuse_making(words)
+    said = [*words, *(data if isinstance(data, Mapping) else ())]
+    refuse_making(said)
     section = None if data is None else section_of(data, words, "DATA")
     trained = find_classifier(model, studies, device=device, test_time=test_time, depth=depth)
     if is_calibrated:
         refuse_calibration(trained.classifier)
+    notes: list[str] = []
+    if section is not None:
+        section, notes = read_as_trained(section, keys_of(said), trained.classifier.metadata.recipe.data)
     found = _validation(trained) if section is None else labelled(trained, section, is_skipping=is_skipping)
+    found = replace(found, notes=(*notes, *found.notes))
     if found.has_test and isinstance(model, StudyFolder):
         found = replace(found, notes=(*found.notes, _count_meeting(model)))
     if (at_K := trained.classifier.metadata.thresholds) is not None:

@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from visiontune.errors import Problem, UserError
-from visiontune.spec.declarations.declare import NOTHING, Arg, Field
+from visiontune.filesystem.path_kind import kind_of
+from visiontune.spec.declarations.declare import NOTHING, Arg, Field, Items
 from visiontune.spec.reading.items_reader import declared_at
 from visiontune.spec.reading.name_hints import places_of
 from visiontune.spec.yaml.yaml_node import Node, node_of
@@ -80,7 +81,15 @@ def num_apart(words: Sequence[str], fields: Mapping[str, Field]) -> int:
     head, dot, _ = (words[0] if words else "").partition(".")
     if not (head in fields if dot else any(places_of(head, fields))):
         return 0
-    return next((num for num in (3, 2) if len(words) >= num and _PARTED.fullmatch(" ".join(words[:num]))), 0)
+    num = next((num for num in (3, 2) if len(words) >= num and _PARTED.fullmatch(" ".join(words[:num]))), 0)
+    return 0 if num and _is_own_file(words[num - 1], words[0], fields) else num
+
+
+def _is_own_file(word: str, key: str, fields: Mapping[str, Field]) -> bool:
+    """Whether a word behind a key is a YAML file, where the key takes none for its value."""
+    declared = [field for _, field in declared_at(key.split("."), fields)]
+    takes_text = not declared or any(isinstance(one, Items) or (isinstance(one, Arg) and one.type is str) for one in declared)
+    return not takes_text and word.endswith((".yaml", ".yml")) and kind_of(word) == "file"
 
 
 def is_key(word: str, fields: Mapping[str, Field]) -> bool:

@@ -58,7 +58,7 @@ def _host_and_port(url: str, written: str) -> tuple[str, int]:
     except ValueError:  # of a port, a bracket or a label
         is_one = False
     if not is_one:
-        raise UserError(f"--address must be the URL of Ray's dashboard such as http://127.0.0.1:8265, but got {written!r}")
+        raise UserError(f"the address must be the URL of Ray's dashboard such as http://127.0.0.1:8265, but got {written!r}")
     return host, port
 
 

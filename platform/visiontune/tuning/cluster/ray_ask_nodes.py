@@ -130,7 +130,7 @@ class NodeChecks:
         said = "; ".join(f"{self._name(key)}: {one.lack.why}" for key, one in self._failed.items())
         rule = f"no machine of the cluster can take a trial: {said}"
         if all(one.lack.what == "folder" for one in self._failed.values()):
-            raise UserError(Problem("", 0, "--studies-dir", f"{rule}. It must be a folder that every machine sees and may write to"))
+            raise UserError(Problem("", 0, "studies_dir", f"{rule}. It must be a folder that every machine sees and may write to"))
         raise SearchFailed(f"{rule}; once that is mended the same command goes on")
 
     def _name(self, key: str) -> str:

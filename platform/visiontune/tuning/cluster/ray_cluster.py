@@ -56,7 +56,7 @@ def check_address(address: str | None) -> None:
     if not isinstance(address, str | None):
         raise UserError(f"an address of a Ray cluster is text, auto or HOST:PORT, but got {address!r}")
     named = address_of(address)
-    whose = "--address" if address else "RAY_ADDRESS"
+    whose = "the address" if address else "RAY_ADDRESS"
     scheme, _, place = named.rpartition("://")
     host, _, port = place.rpartition(":")
     if named == "local":

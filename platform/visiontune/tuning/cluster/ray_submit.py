@@ -117,7 +117,7 @@ def _refuse_open_door(address: str) -> None:
         return
     rule = f"{address} takes jobs from whoever reaches it: it asked for no token, and is not on this machine's loopback"
     how = "start the cluster with RAY_AUTH_MODE=token, or forward its dashboard (ray dashboard cluster.yaml; ssh -L 8265:127.0.0.1:8265)"
-    raise UserError(f"{rule}; {how}. Where nobody else is on that network: --trust-network")
+    raise UserError(f"{rule}; {how}. Where nobody else is on that network: `trust_network=True`")
 
 
 def wants_token(url: str) -> bool:
@@ -204,7 +204,7 @@ def _studies(studies_dir: str | None) -> str | None:
     """Raises UserError for a path that starts from the job's own folder, which is removed with the job."""
     studies = studies_dir or os.environ.get("VISIONTUNE_STUDIES") or None
     if studies and not studies.startswith(("/", "~")):
-        where = "--studies-dir" if studies_dir else "VISIONTUNE_STUDIES"
+        where = "studies_dir" if studies_dir else "VISIONTUNE_STUDIES"
         rule = "must be a whole path on the cluster, as a job's own folder is removed with the job"
         raise UserError(f"{where} {rule}, but got {studies!r}; here that is {Path(studies).absolute()}")
     return studies
@@ -237,7 +237,7 @@ def _where_study_goes(studies: str | None) -> str:
     if studies:
         return f"the study goes to {studies} on the cluster; every node must see this folder"
     return (
-        "no --studies-dir given: the study goes where VISIONTUNE_STUDIES of the head node says, else to its ~/visiontune-studies, because "
+        "no studies_dir given: the study goes where VISIONTUNE_STUDIES of the head node says, else to its ~/visiontune-studies, because "
         "a job's own folder is removed with the job; with more than one node it must be a folder that all of them see"
     )
 

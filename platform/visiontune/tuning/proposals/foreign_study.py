@@ -44,7 +44,7 @@ def read_foreign_study(path: Path, name: str | None = None) -> ForeignStudy:
         raise UserError(f"{path} is no storage of Optuna's, or holds no study")
     if (name is None and len(names) > 1) or (name is not None and name not in names):
         said = f"no study {name!r}; {nearest(name, names)}" if name is not None else f"{len(names)} studies: {', '.join(names)}"
-        raise UserError(f"{path} holds {said}" + ("" if name is not None else "; name one by --study"))
+        raise UserError(f"{path} holds {said}" + ("" if name is not None else "; name one by `study=NAME`"))
     study = optuna.load_study(study_name=name or names[0], storage=storage)
     if len(study.directions) > 1:
         raise UserError(f"study {study.study_name} has {len(study.directions)} objectives, and a space has one")

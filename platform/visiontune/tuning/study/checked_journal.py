@@ -113,7 +113,7 @@ def mend(path: Path, copy: Path) -> str:
         if not _is_good(line, needs_sum):
             if at + len(line) >= len(journal) and at + len(other) >= len(spare):
                 break  # torn by a kill, and its copy was never written
-            rule = "is damaged, and so is its copy; a backup of the study's folder has it, or another study begins with --name"
+            rule = "is damaged, and so is its copy; a backup of the study's folder has it, or another study begins with `name=NAME`"
             raise UserError(Problem(str(path), len(lines) + 1, "", rule))
         lines.append(line)
         at, needs_sum = at + len(line), _is_good(line, True)

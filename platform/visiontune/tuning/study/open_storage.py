@@ -154,7 +154,7 @@ def mend_journal(folder: StudyFolder, url: str = "journal") -> str:
         return ""
     if not folder.journal.exists() and not folder.journal_copy.exists() and folder.outbox.exists():
         rule = f"the study's journal is gone, but {folder.outbox.name} tells of its trials: put {folder.journal.name} back"
-        raise UserError(Problem(str(folder.journal), 0, "", f"{rule}, or begin another study with --name"))
+        raise UserError(Problem(str(folder.journal), 0, "", f"{rule}, or begin another study with `name=NAME`"))
     return mend(folder.journal, folder.journal_copy)
 
 
@@ -175,10 +175,10 @@ def _differences(old: Mapping[str, Any], spec: StudySpec) -> Sequence[Problem | 
     changed = sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
     if changed == ["budget.max_epochs"] and spec.is_population:
         rule = f"the population of study {spec.study} is trained for the {old['budget.max_epochs']} epochs that it was begun with"
-        return [Problem("", 0, "budget.max_epochs", f"{rule}; undo that, or give it another name (--name)")]
+        return [Problem("", 0, "budget.max_epochs", f"{rule}; undo that, or give it another name (`name=NAME`)")]
     if changed == ["budget.max_epochs"] and old["budget.max_epochs"] > new["budget.max_epochs"]:
         longer = old["budget.max_epochs"]
         rule = f"study {spec.study} has gone on with {plural(longer, 'epoch')}, and does not go back; give it budget.max_epochs={longer}"
-        return [Problem("", 0, "budget.max_epochs", f"{rule}, or another name (--name)")]
-    head = f"study {spec.study} exists and was made from another file; give this one a new name (--name), or undo what differs"
+        return [Problem("", 0, "budget.max_epochs", f"{rule}, or another name (`name=NAME`)")]
+    head = f"study {spec.study} exists and was made from another file; give this one a new name (`name=NAME`), or undo what differs"
     return [head, *(Problem("", 0, key, f"was {old.get(key, 'absent')}, is now {new.get(key, 'absent')}") for key in changed)]

@@ -37,7 +37,7 @@ def storage_url(folder: StudyFolder, url: str = "journal") -> str:
         return url
     url, is_whole = str(kept["url"]), bool(kept["is_whole"])
     if not is_whole:
-        raise UserError(f"study {folder.name} is in the database {url}, whose password is not kept: say --storage URL, as its file does")
+        raise UserError(f"study {folder.name} is in the database {url}, whose password is not kept: say `storage=URL`, as its file does")
     return url
 
 
@@ -45,7 +45,7 @@ def refuse_other_home(folder: StudyFolder, url: str) -> None:
     """Raise UserError for a file without `storage.url` whose study is in a database: it would begin a second one."""
     if url == "journal" and folder.database.is_file() and not folder.journal.is_file():
         where = read_mapping(folder.database, "url")["url"]
-        rule = f"study {folder.name} is in the database {where}: say storage.url, or begin another with --name"
+        rule = f"study {folder.name} is in the database {where}: say storage.url, or begin another with `name=NAME`"
         raise UserError(Problem("", 0, "storage.url", rule))
 
 

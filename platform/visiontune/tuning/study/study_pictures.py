@@ -47,7 +47,7 @@ def _other_study(study: str, file: str, studies: StudiesFolder, noted: Mapping[s
     """Where there are only more of each, the best recipes are tried on those first: values of two sets in one study can't be compared."""
     counts = [(noted[key][name], found[key].get(name, 0)) for key in ("splits", "classes") for name in noted[key]]
     if not file or any(now < was for was, now in counts):
-        return "start another study with --name"
+        return "start another study with `name=NAME`"
     name = next(name for number in count(2) if not studies.study(name := f"{study}_{number}").path.exists())
     where = [] if studies.path == Path("studies") else ["--studies-dir", str(studies.path)]
     more = ["--name", name, f"start.studies=[{study}]", *where]

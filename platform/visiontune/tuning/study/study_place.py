@@ -74,11 +74,11 @@ def refuse_renamed(folder: StudyFolder) -> None:
     if not is_copy(folder):
         raise UserError(f"{rule}; a study's name is its folder's, so that it goes on after: {_renaming(folder, name)}")
     if not folder.journal.is_file():
-        raise UserError(f"{rule}; as a copy beside study {name} in a database it can't go on: begin another study with --name")
+        raise UserError(f"{rule}; as a copy beside study {name} in a database it can't go on: begin another study with `name=NAME`")
     studies = folder.path.absolute().parent
     other = studies.with_name(f"{studies.name}_{folder.name}")
     how = f"mkdir -p {shlex.quote(str(other))} && {shlex.join(['mv', str(folder.path), str(other / name)])}"
-    raise UserError(f"{rule}; as a copy beside study {name} it goes on in a folder of studies of its own (--studies-dir): {how}")
+    raise UserError(f"{rule}; as a copy beside study {name} it goes on in a folder of studies of its own (`studies_dir=DIR`): {how}")
 
 
 def refuse_elsewhere(studies: StudiesFolder, name: str) -> None:
