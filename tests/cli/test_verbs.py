@@ -95,7 +95,7 @@ def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> N
         ("--json show mine", ": --json stands behind the verb: visiontune show mine --json"),
         ("--tables show mine", ": there is no option --tables; choices: --help, --debug, --version"),
         ("search f.yaml --plian", "nearest is '--plain'"),
-        ("show a -m 3", " show: there is no option -m; nearest is '-n'; choices: -h, "),
+        ("show a -m 3", " show: there is no option -m; choices: -h, "),
         ("search", " search: FILE (search-space file) must be given"),
         ("import", " import: FILE (W&B's YAML, Optuna's journal or SQLite file, Ray Tune's params.json) must be given"),
         ("profile resnet18", " and --num-classes N must be given"),

@@ -177,7 +177,6 @@ BAD = [
     Bad(6, "confirm: {use_val: true, num_seeds: 0}", ("confirm.use_val", "num_seeds is 0; nearest is false"), VALUES),
     # objective
     Bad(3, "objective: {metric: val_top_1}", ("'val_top_1'", "nearest is 'val_top1'", "val_loss")),
-    Bad(3, "objective: {metric: accuracy}", ("'accuracy', which is val_top1 here",)),
     Bad(3, "objective: {metric: val_loss, mode: max}", ("objective.mode", "better when it is lower", "nearest is 'min'"), VALUES),
     Bad(3, "objective: {metric: val_top1, mode: maxx}", ("'maxx'", "nearest is 'max'")),
     # rungs
@@ -231,6 +230,45 @@ BAD = [
     # a key that is nearly one that must be there
     Bad(4, "budgett: {num_trials: 8, max_epochs: 9}", ("budgett: unknown key 'budgett'; nearest is 'budget'",)),
     Bad(4, "budget: {num_trials: 8, max_epoch: 9}", ("budget.max_epoch: unknown key 'max_epoch'; nearest is 'max_epochs'",)),
+    # what other programs call a key, and a key of another section
+    Bad(11, "    learning_rate: 0.1", ("optimizer.learning_rate: unknown key 'learning_rate'; nearest is 'lr'; choices: name, lr",)),
+    Bad(11, "    lr: 0.1\n    wd: 1e-4", ("optimizer.wd: unknown key 'wd'; nearest is 'weight_decay'",), at=12),
+    Bad(4, "budget: {n_trials: 8, max_epochs: 9}", ("budget.n_trials: unknown key 'n_trials'; nearest is 'num_trials'",)),
+    Bad(6, "n_trials: 8", ("n_trials: unknown key 'n_trials'; nearest is 'budget.num_trials'",)),
+    Bad(6, "learning-rate: 0.1", ("unknown key 'learning-rate'; nearest is 'space.optimizer.lr'",)),
+    Bad(6, "optimizer: {name: sgd}", ("optimizer: unknown key 'optimizer'; nearest is 'space.optimizer'",)),
+    Bad(6, "optimizer: sgd", ("optimizer: unknown key 'optimizer'; nearest is 'space.optimizer.name'",)),
+    Bad(8, "  network: {name: cnn, depth: {int: [1, 3]}}", ("space.network: unknown key 'network'; nearest is 'model'; choices: ",)),
+    Bad(12, "  training: {epochs: 9}", ("unknown key 'epochs'; it stands at 'budget.max_epochs'; choices here: batch_size",)),
+    Bad(12, "  schedule: {name: cosine, lr: 0.1}", ("schedule.lr: unknown key 'lr'; it stands at 'space.optimizer.lr'; choices here: ",)),
+    Bad(11, "    lr: 0.1\n    epochs: 9", ("optimizer.epochs: unknown key 'epochs'; it stands at 'budget.max_epochs'",), at=12),
+    Bad(12, "  num_trials: 8", ("space.num_trials: unknown key 'num_trials'; it stands at 'budget.num_trials'; choices here: ",)),
+    Bad(6, "trial_scheduler: {name: asha, max_t: 9}", ("unknown key 'max_t'; it stands at 'budget.max_epochs'; choices here: name",)),
+    Bad(
+        12,
+        "  augmentation.policy: none",
+        ("a dot parts keys on the command line, here one stands below", "`augmentation: {policy: ...}`"),
+    ),
+    Bad(12, "  augmentation: {policy: mixup}", ("must name one policy, but got 'mixup'; mixup is a mixing; choices: none",)),
+    Bad(3, "objective: {metric: accuracy}", ("'accuracy', which is val_top1 here; nearest is 'val_top1'; choices: val_top1",)),
+    # lists and scalars in place of what should stand
+    Bad(10, "    name: [sgd, adamw]", ("must name one optimizer, but got ['sgd', 'adamw']; nearest is {choice: [sgd, adamw]}",)),
+    Bad(5, "sampler: {name: [tpe]}", ("must name one sampler, but got ['tpe']; choices: tpe",)),
+    Bad(11, "    lr: [0.1, 1]", ("is a list: [0.1, 1]; a choice of these is {choice: [0.1, 1]}, a range {float: [0.1, 1]}",)),
+    Bad(4, "budget: {num_trials: [8], max_epochs: 9}", ("num_trials: must be an int", "but is a list: [8]; nearest is 8")),
+    Bad(4, "budget: [num_trials: 8, max_epochs: 9]", ("budget: must be a mapping of keys", "nearest is the same without the dashes")),
+    Bad(4, "budget: 9", ("budget: must be a mapping of keys, but got 9; keys: num_trials",)),
+    Bad(
+        2,
+        "data: pictures/",
+        (
+            "data: must be a mapping",
+            "'pictures/'; nearest is {source: folder, path: pictures/}; keys",
+        ),
+    ),
+    Bad(11, "    lr: {float: [0.1, 1], q: 0.1}", ("unknown key 'q' of a domain 'float'; nearest is 'step'",)),
+    Bad(11, "    lr: 1e\u22123", ("lr: must be a float", "; nearest is 1e-3, with the - of a keyboard")),
+    Bad(1, "study: \u201cmine\u201d", ("nearest is 'mine'",)),
     # another spelling, another unit
     Bad(5, "sampler: {name: TPE}", ("sampler.name: must name one sampler, but got 'TPE'; nearest is 'tpe'",)),
     Bad(2, "data: {source: digits, val_fraction: 20%}", ("val_fraction: must be a float", "but got '20%'; nearest is 0.2")),
@@ -245,7 +283,6 @@ BAD = [
     Bad(11, "    lr: {float: [0.1, 1], choice: [0.1]}", ("one kind", "float and choice")),
     Bad(11, "    lr: {log: true}", ("needs its kind",)),
     Bad(11, "    lr: {}", ("needs its kind",)),
-    Bad(11, "    lr: [0.1, 1]", ("must be a float", "a domain is written {float: [...]}")),
     Bad(11, "    lr: {int: [1, 3]}", ("can't be 'int'", "nearest is 'float'")),
     Bad(8, "  model: {name: cnn, depth: {float: [1, 3]}}", ("can't be 'float'", "nearest is 'int'")),
     Bad(11, "    lr: {float: [1.0, 0.1]}", ("`low < high`", "low=1.0, high=0.1", "nearest is [0.1, 1.0]"), VALUES),

@@ -92,7 +92,7 @@ def test_names_and_shapes_that_differ_are_told_three_of_each(tmp_path: Path) -> 
 
 def test_files_that_are_missing_damaged_or_pickles(tmp_path: Path) -> None:
     saved(built(), tmp_path / "good.safetensors")
-    assert problem_of(built(), str(tmp_path / "god.safetensors")).endswith("god.safetensors; nearest are good.safetensors")
+    assert problem_of(built(), str(tmp_path / "god.safetensors")).endswith("god.safetensors; nearest is good.safetensors")
     (tmp_path / "bad.safetensors").write_bytes(b"not weights")
     assert "bad.safetensors can't be read" in problem_of(built(), str(tmp_path / "bad.safetensors"))
     torch.save(built().state_dict(), tmp_path / "w.pt")
@@ -187,7 +187,7 @@ def test_torchvisions_names_load_download_and_fail_clearly(tmp_path: Path, monke
     with pytest.raises(UserError, match=r"exist, but can't be fetched here .*no route to host.*safetensors file"):
         read_weights(name)
     assert len(asked) == 1 and asked[0].endswith(".pth")
-    with pytest.raises(UserError, match=r"has no weights .*V9'; nearest are ResNet18_Weights"):
+    with pytest.raises(UserError, match=r"has no weights .*V9'; nearest (is|are) ResNet18_Weights"):
         read_weights("ResNet18_Weights.IMAGENET1K_V9")
 
     # What lies in torch's cache needs no server. torch checks the published digest at the download only.
@@ -255,7 +255,7 @@ def test_timms_names_load_and_fail_clearly(monkeypatch: pytest.MonkeyPatch) -> N
     import timm
 
     real = timm.create_model
-    with pytest.raises(UserError, match=r"timm has no weights .*; nearest are resnet18"):
+    with pytest.raises(UserError, match=r"timm has no weights .*; nearest (is|are) resnet18"):
         read_weights("resnet18.a9_in1k")
 
     def unreachable(name: str, **_: object) -> nn.Module:

@@ -241,5 +241,5 @@ def test_a_name_that_the_network_has_not_is_told_by_mark() -> None:
     network = nn.Sequential()
     network.add_module("body", nn.Flatten())
     network.add_module("head", nn.Linear(4, 2))
-    with pytest.raises(ValueError, match="marked with 'haed', but has no such module; nearest are head"):
+    with pytest.raises(ValueError, match="marked with 'haed', but has no such module; nearest is head"):
         mark(network, stages=(("body",),), head="haed")

@@ -268,7 +268,7 @@ def test_prelu_is_fine_where_nothing_is_frozen(tmp_path: Path) -> None:
 def test_missing_file_and_wrong_network(weights, tmp_path: Path) -> None:
     file = weights("cnn", width=4)
     late = section("linear", str(tmp_path / "cmn.safetensors"))
-    assert problem(late, width=4) == f"there is no file of weights {tmp_path / 'cmn.safetensors'}; nearest are cnn.safetensors"
+    assert problem(late, width=4) == f"there is no file of weights {tmp_path / 'cmn.safetensors'}; nearest is cnn.safetensors"
     Path(file).rename(tmp_path / "cmn.safetensors")
     assert problem(late, width=4) is None
     Path(tmp_path / "cmn.safetensors").rename(file)

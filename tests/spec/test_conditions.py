@@ -201,7 +201,7 @@ TWO = GOOD.replace(
     ("line", "words"),
     [
         ("dropout: {float: [0, 0.3], when: {model.name: [cnn, lenet5]}}", "dropout.when.model.name: this condition always holds, so"),
-        ("dropout: {float: [0, 0.3], when: {model.name: resnet18}}", "model.name is never 'resnet18' in this space; nearest is"),
+        ("dropout: {float: [0, 0.3], when: {model.name: resnet18}}", "model.name is never 'resnet18' in this space; choices: cnn, lenet5"),
         ("dropout: {float: [0, 0.3], when: {model.width: 3}}", "model.width is never 3 in this space; nearest is 2"),
         (
             "dropout: {float: [0, 0.3], when: {model.name: cnn, model.width: 2}, otherwise: 0.1}",

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from visiontune.errors import Problem, nearest
+from visiontune.errors import Problem, closest, nearest
 from visiontune.spec.declarations.declare import REQUIRED, Arg, Field, Section, Table
+from visiontune.spec.reading import called_elsewhere
+from visiontune.spec.reading.called_elsewhere import PARAMS
 from visiontune.spec.space.sections import RECIPE, SPACE, STUDY, TABLES
 
 
@@ -54,3 +56,48 @@ def test_a_problem_reads_as_one_line() -> None:
     assert str(Problem("command line", 0, "budget", "is wrong")) == "command line: budget: is wrong"
     assert nearest("adamm", ["adam", "sgd"]) == "nearest is 'adam'; choices: adam, sgd"
     assert nearest("zzz", ["adam", "sgd"]) == "choices: adam, sgd"
+
+
+def keys(where: str) -> list[str]:
+    """Of a section of a search space, arguments of its tables among them, or names of a table's entries."""
+    if where in TABLES:
+        return [*TABLES[where].entries]
+    fields = dict(STUDY.fields)
+    for name in filter(None, where.split(".")):
+        fields = dict(fields[name].fields)  # type: ignore[union-attr]
+    args = [arg for one in fields.values() if isinstance(one, Table) for entry in one.entries.values() for arg in entry.args]
+    return [*dict.fromkeys([*fields, *args])]
+
+
+@pytest.mark.parametrize(
+    ("where", "words"),
+    [
+        ("", "bugdet:budget buget:budget budgget:budget budgets:budget Budget:budget objectiv:objective trial-scheduler:trial_scheduler"),
+        ("budget", "max_epoch:max_epochs maxepochs:max_epochs nun_trails:num_trials trials:num_trials n_trials:num_trials hour:hours"),
+        ("budget", "reduction:reduction_factor gpu-hours:gpu_hours patiance:patience num_samples:num_trials"),
+        ("resources", "gpus:gpus_per_trial gpu:gpus_per_trial workers:workers_per_trial price:price_per_hour"),
+        ("space.optimizer", "nesterow:nesterov momentun:momentum weightdecay:weight_decay beta_1:beta1 lr_scale:lr_scaling"),
+        ("optimizers", "Adam:adam adamm:adam torch.optim.AdamW:adamw rms_prop:rmsprop shedule_free_sgd:schedule_free_sgd"),
+        ("lr_schedules", "cosin:cosine CosineAnnealingLR:cosine StepLR:step ReduceLROnPlateau:plateau expontential:exponential"),
+        ("models", "resnet81:resnet18 lenet:lenet5 ResNet18:resnet18 wide_resnet:wideresnet convnext-tiny:convnext_tiny"),
+        ("budget", "colour:- momentum:- seed:- eta:- grace_period:- timeout:- metric:- direction:- pruner:- image:-"),
+        ("", "accelerator:- version:- method:- program:- parameters:- hyperparameters:- direction:- wandb:- seed:-"),
+        ("space.optimizer", "policy:- dropout:- kernel:- batch_size:- window:- clip_grad:-"),
+        ("optimizers", "bayes:- resnet18:- relu:- newton:- cosine:- lbfgs:-"),
+        ("policies", "mixup:- cutout:- flip:- imagenet:-"),
+    ],
+)
+def test_a_misspelt_word_has_its_nearest_and_another_word_has_none(where: str, words: str) -> None:
+    """What people type, after a table of thousands of made ones that is told in `closest`."""
+    pairs = [pair.split(":") for pair in words.split()]
+    assert {word: (closest(word, keys(where)) or ["-"])[0] for word, _ in pairs} == dict(pairs)
+
+
+def test_a_suffix_makes_files_no_more_alike() -> None:
+    assert closest("bog.safetensors", ["alone.safetensors", "big.safetensors"], num=3) == ["big.safetensors"]
+
+
+def test_what_other_programs_call_a_key_is_a_key_of_a_file() -> None:
+    args = {f"{name}.{key}" for name, fields in sections(dict(STUDY.fields), "") for key in [*fields, *keys(name.removeprefix("."))]}
+    told = {*PARAMS.values(), *called_elsewhere._OF_A_FILE.values()}
+    assert [one for one in told if not {f".{one}", f".space.{one}"} & args] == []

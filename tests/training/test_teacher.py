@@ -159,7 +159,7 @@ def test_a_teacher_is_its_content_and_travels_with_the_study(tmp_path: Path, mon
 
 
 REFUSED: dict[str, dict[str, Any]] = {
-    "there is no .*bog.yaml; nearest are big.yaml": {"teacher": "bog.yaml"},
+    "there is no .*bog.yaml; nearest is big.yaml": {"teacher": "bog.yaml"},
     "needs a recipe and its weights, but there is no .*alone.safetensors; a search": {"teacher": "alone.yaml"},
     "the teacher half: the weights .* can't be read: they are damaged": {"teacher": "half.yaml", "broken": {"half": 9000}},
     "the teacher empty: the weights .* can't be read: they are damaged": {"teacher": "empty.yaml", "broken": {"empty": 0}},

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Mapping
 
+from visiontune.errors import closest
 from visiontune.spec.declarations.declare import Field
 from visiontune.spec.reading.name_hints import MOST_PLACES, places_of
 from visiontune.spec.space.sections import DATA, RECIPE, STUDY
@@ -29,7 +29,7 @@ def nearest_option(option: str, known: Collection[str]) -> str:
     """
     names = {one.lstrip("-") if option.startswith("--") else one: one for one in known}
     word = option.lstrip("-") if option.startswith("--") else option
-    close = [_CALLED_ELSEWHERE.get(option, "")] + [names[name] for name in difflib.get_close_matches(word, names, n=1, cutoff=0.5)]
+    close = [_CALLED_ELSEWHERE.get(option, "")] + [names[name] for name in closest(word, names)]
     near = next((one for one in close if one in known), "")
     return f"{near and f'nearest is {near!r}; '}choices: {', '.join(known)}"
 

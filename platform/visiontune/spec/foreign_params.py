@@ -3,51 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 from visiontune.errors import Problem, near_names
 from visiontune.spec.declarations.declare import Field, Section, Table
+from visiontune.spec.reading.called_elsewhere import PARAMS, plain
 from visiontune.spec.space.sections import RECIPE
-
-SYNONYMS: Mapping[str, str] = MappingProxyType(
-    {
-        **dict.fromkeys(("lr", "learning_rate", "base_lr", "init_lr"), "optimizer.lr"),
-        **dict.fromkeys(("optimizer", "optim", "opt"), "optimizer.name"),
-        **dict.fromkeys(("weight_decay", "wd"), "optimizer.weight_decay"),
-        "momentum": "optimizer.momentum",
-        "nesterov": "optimizer.nesterov",
-        "beta1": "optimizer.beta1",
-        "beta2": "optimizer.beta2",
-        "l1": "regularization.l1",
-        **dict.fromkeys(("l2", "l2_penalty"), "regularization.l2"),
-        **dict.fromkeys(("batch_size", "bs", "batchsize", "train_batch_size"), "training.batch_size"),
-        **dict.fromkeys(("model", "arch", "architecture", "network", "backbone", "model_name"), "model.name"),
-        **dict.fromkeys(("activation", "activation_function", "act"), "model.activation"),
-        **dict.fromkeys(("dropout", "dropout_rate", "drop_rate", "dropout_p"), "model.dropout"),
-        "width": "model.width",
-        "depth": "model.depth",
-        "kernel_size": "model.kernel_size",
-        **dict.fromkeys(("label_smoothing", "smoothing"), "loss.label_smoothing"),
-        **dict.fromkeys(("scheduler", "lr_scheduler", "schedule", "lr_schedule"), "schedule.name"),
-        **dict.fromkeys(("warmup", "warmup_epochs"), "schedule.warmup_epochs"),
-        **dict.fromkeys(("gamma", "lr_gamma"), "schedule.gamma"),
-        "step_size": "schedule.step_epochs",
-        **dict.fromkeys(("mixing", "mix"), "augmentation.mixing"),
-        **dict.fromkeys(("epochs", "num_epochs", "max_epochs", "n_epochs"), "budget.max_epochs"),
-    }
-)
-"""Names that other programs' searches use, in lower case with "_" for "-", and the dotted keys that they mean."""
 
 OF_A_STUDY = {"seed": "sampler.seed says it for a whole search", "random_state": "sampler.seed says it for a whole search"}
 
 
 def keys_of(name: str) -> str | None:
     """The dotted key that a param's name means; None where it means none of ours."""
-    plain = name.lower().replace("-", "_").replace("/", ".")
-    if (known := SYNONYMS.get(plain)) is not None:
+    word = plain(name).replace("/", ".")
+    if (known := PARAMS.get(word)) is not None:
         return known
-    section, _, rest = plain.partition(".")
+    section, _, rest = word.partition(".")
     fields = getattr(RECIPE.fields.get(section), "fields", {})
     key = rest.rpartition(".")[2]  # a branch in between, as in model.cnn.width, is found again by the tables
     return f"{section}.{key}" if key and (key in fields or _tables_with(fields, key)) else None
@@ -60,7 +31,7 @@ def space_of(params: Mapping[str, Any], file: str) -> tuple[dict[str, Any], dict
     problems: list[Problem] = []
     for name, value in params.items():
         if (key := keys_of(name)) is None:
-            near = near_names(name, sorted({*SYNONYMS, *SYNONYMS.values()}))
+            near = near_names(name, sorted({*PARAMS, *PARAMS.values()}))
             why = OF_A_STUDY.get(name.lower(), f"is no param of a recipe here, by this name{near}")
             problems.append(Problem(file, 0, name, f"{why}; leave it out, or name its key, such as model.width"))
         elif key in found:

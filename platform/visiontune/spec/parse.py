@@ -30,6 +30,7 @@ from visiontune.spec.space.space import Space, fill
 from visiontune.spec.space.study_spec import Budget, Objective, Resources, StudySpec
 from visiontune.spec.tables.metrics import FULL_METRICS, METRICS
 from visiontune.spec.tables.several_labels import ONE, with_many_of, with_metric, with_usable_metrics
+from visiontune.spec.wandb_sweep import is_sweep
 from visiontune.spec.yaml.yaml_node import Node, node_of
 from visiontune.spec.yaml.yaml_reader import read_yaml
 
@@ -213,7 +214,10 @@ def _tree(source: Source, reader: Reader, declared: Section) -> Node:
 
 def _refuse_other(root: Node, name: str, declared: Section) -> None:
     """Raise UserError for a search space where a recipe is due, and the other way round: every key of it would be wrong."""
-    is_like_space, is_like_recipe = bool(_OF_SPACES & {*root.items}), bool(_OF_RECIPES & {*root.items})
+    own = {*root.items} & {*RECIPE.fields, "plugins", "phases"}
+    is_like_space, is_like_recipe = bool(_OF_SPACES & {*root.items}), bool(_OF_RECIPES & own) and 2 * len(own) > len(root.items)
+    if not is_like_space and is_sweep({key: value.plain() for key, (_, value) in root.items.items()}):
+        raise UserError(Problem(name, root.line, "", "is a sweep of W&B: `visiontune import FILE` makes a search space of it"))
     if declared is RECIPE and is_like_space and not is_like_recipe:
         how = "`visiontune search FILE` searches it, `visiontune sample FILE` prints recipes out of it"
         raise UserError(Problem(name, root.line, "", f"a recipe was expected, but this is a search space: {how}"))

@@ -320,7 +320,7 @@ ROWS = {
         "dog/b.png",
         "thumbs/a.png",
         data={"exclude": ["thumb"]},
-        refused=("data.exclude", "'thumb' does not; nearest are thumbs"),
+        refused=("data.exclude", "'thumb' does not; nearest is thumbs"),
     ),
     "an extra folder that is left out": _row(*_DIVIDED, "extra/x.png", data={"exclude": ["extra"]}, parts=_PARTS, said=("1 folder",)),
     # Spelling and depth.
@@ -394,7 +394,7 @@ def test_what_was_asked_for_stands_in_the_study_s_line(tmp_path: Path) -> None:
     ("words", "rule"),
     [
         ("class_depth=0", "class_depth: must be an int from 1 to 9, or leaf, but got 0; nearest is 1"),
-        ("class_depth=leaves", "nearest is 'leaf'"),
+        ("class_depth=leaves", "choices: leaf"),
         ("label_pattern=(a", "must be a regular expression, but '(a' is none"),
         ("label_pattern=a", "must have one group, the class"),
         ("label_from=names", "nearest is 'name'"),

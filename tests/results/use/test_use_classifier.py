@@ -192,12 +192,12 @@ def test_another_set_is_matched_by_name_and_told_from_what_was_trained_on(traine
     assert test.notes == ("12 of the 12 pictures are test pictures of the search",)
     shutil.copytree(trained.pictures / "train" / "red", tmp_path / "red")
     shutil.copytree(trained.pictures / "train" / "green", tmp_path / "Green")
-    with pytest.raises(UserError, match=r"does not know 'Green' \(nearest are green\); rename"):
+    with pytest.raises(UserError, match=r"does not know 'Green' \(nearest is green\); rename"):
         evaluate(trained.weights, tmp_path, studies_dir=trained.studies)
     left = evaluate(trained.weights, tmp_path, skip_unknown=True, studies_dir=trained.studies)
     assert left.num_pictures == 16 and left.classes.support == (0, 0, 16) and left.classes.classes == ("blue", "green", "red")
     assert "16 of the 16 pictures are training pictures: then the figure is no test" in left.notes
-    assert "left out are 16 pictures of classes that the network does not know: 'Green' (nearest are green)" in left.notes
+    assert "left out are 16 pictures of classes that the network does not know: 'Green' (nearest is green)" in left.notes
     assert any("no picture of 2 of the network's 3 classes: blue, green" in note for note in left.notes)
     assert left.metrics["top1"] == left.classes.recall[2] == left.metrics["balanced_accuracy"]
     assert "top5" in left.metrics and "top5" not in str(left), "of three classes it is the share whose class is not the last"

@@ -123,6 +123,12 @@ HOSTILE = {
     "comments": "# nothing\n\n",
     "brackets": "{}",
     "bell": "a: \a",
+    "no-break space": "a: 1\n\u00a0b: 2\n",
+    "quote": "a: 1\nb: 'c\nd: 2\n",
+    "percent": "a: %5\n",
+    "comma": "a: [1,, 2]\n",
+    "template": "a: {{ b }}\n",
+    "sweep": "method: bayes\nparameters: {lr: {min: 0.1, max: 1}}\n",
 }
 WORDS = {
     "open": "is no YAML: a { is never closed",
@@ -150,6 +156,12 @@ WORDS = {
     "comments": "the file is empty",
     "brackets": "the file is empty",
     "bell": "space.yaml:1: is no YAML: character U+0007 is not allowed",
+    "no-break space": "space.yaml:2: U+00A0 stands beside 'b', a space that YAML takes for a letter",
+    "quote": "space.yaml:2: is no YAML: a quotation mark is never closed",
+    "percent": "space.yaml:1: is no YAML: a value that begins with % stands in quotes",
+    "comma": "space.yaml:1: is no YAML: nothing stands before this comma",
+    "template": "space.yaml:1: a key must be a plain word, but is a mapping, as of a template's {{ }}, which nothing fills in here",
+    "sweep": "space.yaml:1: is a sweep of W&B: `visiontune import FILE` makes a search space of it",
 }
 
 
@@ -221,6 +233,14 @@ def test_a_file_that_is_not_there_is_looked_for_among_those_to_start_from(tmp_pa
     with pytest.raises(UserError) as error:
         load_study("num_trials", ["8"])
     assert [one.where for one in error.value.problems] == ["", "8"] and "written key=value" in str(error.value)
+
+
+def test_another_programs_file_is_told_key_by_key_and_no_recipe(tmp_path: Path) -> None:
+    """Hydra's, in which model and optimizer stand at the top."""
+    hydra = "defaults: [_self_]\nhydra: {sweeper: {n_trials: 8}}\nmodel: {_target_: x.Net}\noptimizer: {lr: 0.1}\n"
+    problems = told(tmp_path, hydra)
+    assert [problem.partition(":")[2].partition(":")[0] for problem in problems] == ["1"] * 5 + ["2", "3", "4"]
+    assert "nearest is 'space.model'" in problems[-2] and "nearest is 'space.optimizer'" in problems[-1]
 
 
 @pytest.mark.parametrize("text", [GOOD, GOOD + "#" * 300, "{" + "study: small, " * 30 + "}"])

@@ -56,7 +56,8 @@ def _domain(node: Node, arg: Arg, where: str, problems: Problems) -> Domain | An
         elif key not in (kind, WHEN, OTHERWISE):
             wrong = True
             known = [kind, *DOMAINS[kind], WHEN, OTHERWISE]
-            problems.add(key_node, f"{where}.{key}", f"unknown key {key!r} of a domain {kind!r}; {nearest(key, known)}")
+            meant = {"q": "step", "base": "log"}.get(key, key)
+            problems.add(key_node, f"{where}.{key}", f"unknown key {key!r} of a domain {kind!r}; {nearest(meant, known)}")
     when = read_when(node, arg, where, problems)
     domain = _of_kind(node, kind, options, arg, where, problems)
     return BAD if wrong or BAD in (when, domain) else replace(domain, when=when)
@@ -161,4 +162,8 @@ def _broken_rule(low: Any, high: Any, kind: str, log: bool, step: Any) -> str:
 def _range_hint(node: Node, arg: Arg) -> str:
     if isinstance(node.value, str) and (near := call_written_here(node.value, KINDS[arg.type][0])):
         return f"; nearest is {near}"
-    return f"; a domain is written {{{KINDS[arg.type][0]}: [...]}}" if node.kind == "list" else ""
+    if node.kind != "list":
+        return ""
+    kind, shown = KINDS[arg.type][0], node.shown()
+    as_range = f", a range {{{kind}: {shown}}}" if len(node.value) == 2 and kind != "choice" else ""
+    return f"; a choice of these is {{choice: {shown}}}{as_range}"

@@ -8,10 +8,11 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from visiontune.errors import nearest
+from visiontune.errors import closest
 from visiontune.spec.declarations.declare import Arg, Field, Items, Section, Table
 from visiontune.spec.declarations.start import OF_A_STUDY, StartRecipe
-from visiontune.spec.reading.name_hints import wrong_name
+from visiontune.spec.reading.called_elsewhere import meant_by
+from visiontune.spec.reading.name_hints import nearest_place, wrong_name
 from visiontune.spec.reading.value_reader import BAD, Problems, read_constant
 from visiontune.spec.space.sections import RECIPE
 from visiontune.spec.yaml.yaml_node import Node
@@ -119,7 +120,10 @@ def nearest_key(path: Sequence[str], fields: Mapping[str, Field]) -> str:
     """The tail of a rule about a key that is none of these sections'."""
     section = fields.get(path[0])
     if not isinstance(section, Section):
-        return nearest(path[0], fields)
+        return nearest_place(path[0], [*fields], fields, fields, is_section=len(path) > 1)
     tables = [table for table in section.fields.values() if isinstance(table, Table)]
     args = (arg for table in tables for entry in table.entries.values() for arg in entry.args)
-    return nearest(".".join(path), [f"{path[0]}.{key}" for key in dict.fromkeys([*section.fields, *args])])
+    known, meant = [*dict.fromkeys([*section.fields, *args])], meant_by(path[-1]).rpartition(".")[2]
+    near = [meant] if meant in known else closest(".".join(path[1:]), known)
+    told = f"nearest is {f'{path[0]}.{near[0]}'!r}; " if near else ""
+    return f"{told}choices: {', '.join(f'{path[0]}.{key}' for key in known)}"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from visiontune.errors import nearest
+from visiontune.errors import closest, nearest
 from visiontune.spec.declarations.declare import Field, Section, Table
+from visiontune.spec.reading.called_elsewhere import meant_by
 from visiontune.spec.yaml.yaml_node import Node
 
 _MOST_LISTED = 24
@@ -15,9 +15,20 @@ _MOST_LISTED = 24
 MOST_PLACES = 3
 
 
-def wrong_name(node: Node, table: Table, *, is_choice: bool = False) -> str:
-    """Rule, value and the nearest entry; `is_choice` where the name is one of a list."""
-    return f"must name one {table.what}, but got {node.shown()}; {_hint(node, table, is_choice=is_choice)}"
+def wrong_name(node: Node, table: Table, others: Iterable[Table] = (), *, is_choice: bool = False, use_domains: bool = False) -> str:
+    """Rule, value and the nearest entry; `is_choice` where the name is one of a list, `use_domains` where a list may be a choice.
+
+    A name of one of the `others` is told as that.
+    """
+    hint = _hint(node, table, others, is_choice=is_choice)
+    if (
+        use_domains
+        and node.kind == "list"
+        and node.value
+        and all(one.kind == "scalar" and one.value in table.entries for one in node.value)
+    ):
+        hint = f"nearest is {{choice: {node.shown()}}}".replace("'", "")
+    return f"must name one {table.what}, but got {node.shown()}; {hint}"
 
 
 def named_as_key(key: str, name: str) -> str:
@@ -25,16 +36,47 @@ def named_as_key(key: str, name: str) -> str:
     return f"one is named by `{key}: {name}`, with its arguments beside it, several by `{key}: {{choice: {{{name}: {{...}}, ...}}}}`"
 
 
-def nearest_place(key: str, known: Collection[str], fields: Mapping[str, Field]) -> str:
-    """The nearest key for one that `fields` have not: as it is written from here where a section below has it, else one of `known`."""
-    places = list(dict.fromkeys(places_of(key, fields)))
-    return f"nearest is {' or '.join(map(repr, places))}" if 0 < len(places) <= MOST_PLACES else nearest(key, known)
+def nearest_place(key: str, known: Collection[str], fields: Mapping[str, Field], whole: Mapping[str, Field], *, is_section: bool) -> str:
+    """The nearest key for one that `fields` have not; `is_section` where a mapping stands under it.
+
+    As it is written from here: what is meant by it elsewhere, a key of its name in a section below, one of `known` that is nearly so spelt;
+    else as it is written from the top of the file, whose fields are `whole`.
+    """
+    meant = meant_by(key)
+    name = meant.removesuffix(".name") if is_section else meant
+    last = name.rpartition(".")[2]
+    if last in known:
+        return nearest(last, known)
+    if found := _told([place for place in places_of(last, fields) if f".{place}".endswith(f".{name}")], is_section, fields):
+        return f"nearest is {found}"
+    if found := _told([*places_of(key, fields)], is_section, fields):
+        return f"nearest is {found}"
+    if meant or not closest(key, known):
+        above = [name] if name in whole else [place for place in places_of(last or key, whole) if place.endswith(name or key)]
+        if found := _told(above, is_section, whole):
+            return f"it stands at {found}; choices here: {', '.join(known)}"
+    return nearest(key, known)
+
+
+def _told(places: Collection[str], is_section: bool, fields: Mapping[str, Field]) -> str:
+    """Those that may be meant, sections where one was written; "" where there are none, or too many to tell anything."""
+    sections = [place for place in dict.fromkeys(places) if is_section and _is_section(place, fields)]
+    found = sections or [*dict.fromkeys(places)]
+    return " or ".join(map(repr, found)) if 0 < len(found) <= MOST_PLACES else ""
+
+
+def _is_section(place: str, fields: Mapping[str, Field]) -> bool:
+    head, _, rest = place.partition(".")
+    one = fields.get(head)
+    return isinstance(one, Section) and (not rest or _is_section(rest, one.fields))
 
 
 def is_misspelt(key: str, given: Collection[str], fields: Mapping[str, Field]) -> bool:
-    """Whether one of the keys that are given, which nothing has, is nearly this one: that it is unknown says it already."""
+    """Whether one of the keys that are given, which nothing has, is told to be this one: that it is unknown says it already."""
     args = {arg for one in fields.values() if isinstance(one, Table) for entry in one.entries.values() for arg in entry.args}
-    return bool(difflib.get_close_matches(key, [one for one in given if one not in fields and one not in args], n=1, cutoff=0.75))
+    unknown = [one for one in given if one not in fields and one not in args]
+    meant = {meant_by(one).removesuffix(".name").rpartition(".")[2] for one in unknown}
+    return key in meant or any(closest(one, fields) == [key] for one in unknown)
 
 
 def places_of(key: str, fields: Mapping[str, Field]) -> Iterator[str]:
@@ -52,14 +94,16 @@ def _entries(section: Section) -> Iterator[Any]:
             yield from one.entries.values()
 
 
-def _hint(node: Node, table: Table, *, is_choice: bool) -> str:
+def _hint(node: Node, table: Table, others: Iterable[Table], *, is_choice: bool) -> str:
     if node.kind == "mapping" and is_choice and all(name in table.entries for name in node.items):
         return f"branches stand in a mapping: {{choice: {{{', '.join(f'{name}: {{...}}' for name in node.items)}, ...}}}}"
     word = str(node.value) if node.kind == "scalar" else ""
     library, colon, model = word.partition(":")
     if colon and library in table.entries and "model" in table.entries[library].args:
         return f"nearest is {f'{{choice: {{{library}: {{model: {model}}}}}}}' if is_choice else f'{{name: {library}, model: {model}}}'}"
+    kinds = [other.what for other in others if word in other.entries and word not in table.entries]
+    other = f"{word} is a {kinds[0]}; " if kinds else ""
     if len(table.entries) <= _MOST_LISTED:
-        return nearest(word, table.entries)
-    near = ", ".join(map(repr, difflib.get_close_matches(word, table.entries, n=3, cutoff=0.5)))
-    return f"{near and f'nearest is {near}; '}`visiontune list {table.what.replace(' ', '_')}s` has all {len(table.entries)}"
+        return other + nearest("" if other else word, table.entries)
+    near = ", ".join(map(repr, closest(word, table.entries, num=3)))
+    return f"{other or (near and f'nearest is {near}; ')}`visiontune list {table.what.replace(' ', '_')}s` has all {len(table.entries)}"

@@ -8,7 +8,7 @@ from typing import Any
 
 from visiontune.errors import nearest
 from visiontune.spec.declarations.declare import NOTHING, REQUIRED, Arg, Field, Items, Section, Table
-from visiontune.spec.declarations.domains import Choice
+from visiontune.spec.declarations.domains import DOMAINS, Choice
 from visiontune.spec.reading.auto_by_entry import ByEntry, suited, under_entries
 from visiontune.spec.reading.branch_rules import BranchRules
 from visiontune.spec.reading.domain_reader import read_value_or_domain
@@ -18,8 +18,9 @@ from visiontune.spec.reading.items_reader import read_items
 from visiontune.spec.reading.name_hints import is_misspelt, named_as_key, nearest_place
 from visiontune.spec.reading.stray_names import hides_keys, rule_of_stray, stray_names
 from visiontune.spec.reading.table_reader import Pick, Place, read_pick
-from visiontune.spec.reading.value_reader import BAD, Problems, listed
+from visiontune.spec.reading.value_reader import BAD, Problems, listed, named_in
 from visiontune.spec.space.auto_ranges import is_auto
+from visiontune.spec.tables.sources import SOURCES
 from visiontune.spec.yaml.yaml_node import Node
 
 
@@ -30,9 +31,12 @@ class Reader:
     with_domains: bool
     problems: Problems = field(default_factory=Problems)
     nodes: dict[str, Node] = field(default_factory=dict)
+    whole: Mapping[str, Field] = field(default_factory=dict)
+    """Fields of the file that is read."""
 
     def file(self, root: Node, fields: Mapping[str, Field]) -> dict[str, Any]:
         """The whole of one, from its top."""
+        self.whole = fields
         return self.section(root, fields, Place())
 
     def section(
@@ -54,6 +58,10 @@ class Reader:
             known = nearest("", own).removeprefix("choices: ")
             names = [key for key, one in own.items() if isinstance(one, Table) and node.kind == "scalar" and node.value in one.entries]
             near = f"nearest is {{{names[0]}: {node.value}}}; " if names else ""
+            if own.get("source") is SOURCES and isinstance(node.value, str) and not near:
+                near = f"nearest is {{source: folder, path: {node.value}}}; "
+            if node.kind == "list" and all(one.kind == "mapping" for one in node.value):
+                near = "nearest is the same without the dashes of a list; "
             self.problems.add(node, at.where, f"must be a mapping of keys, but got {node.shown()}; {near}keys: {known}")
             return {}
         items = joined_calls(node.items) if at.use_domains and self.with_domains else node.items
@@ -113,7 +121,7 @@ class Reader:
                 return self.problems.add(key_node, at.child(key).where, "stands here and in a branch of the choice; one of them must go")
             declared = {name: pick.table.entries[name].args[key] for name in takers}
             return self.agreed(key_node, value, declared, at, table if is_searched else "")
-        return self.problems.add(key_node, at.child(key).where, _unknown(key, fields, picks, former))
+        return self.problems.add(key_node, at.child(key).where, self.unknown(key, value, fields, picks, former))
 
     def agreed(self, key_node: Node, value: Node, declared: Mapping[str, Field], at: Place, table: str = "") -> Any:
         """A value that must suit the declarations of every entry; where `table` says whose, each may make a domain of its own of it."""
@@ -153,7 +161,9 @@ class Reader:
                 value = _written_out(value, declared)
             tree = self.section(value, declared.fields, here, key_node, former=declared.former)
             given = {key for key, (_, item) in value.items.items() if item.value is not None}
-            if declared.one_of and not given & {*declared.one_of} and given <= {*declared.fields}:  # an unknown key may be meant as one
+            is_read = value.kind == "mapping" or value.value is None  # what is none is told above
+            is_known = given <= {*declared.fields}  # an unknown key may be meant as one
+            if declared.one_of and is_read and is_known and not given & {*declared.one_of}:
                 self.problems.add(value, here.where, f"must have at least one of {', '.join(declared.one_of)}")
             return tree
         raise TypeError(f"a table among the arguments of an entry: {here.where}")
@@ -201,6 +211,26 @@ class Reader:
                 tail = nearest("", declared.entries) if isinstance(declared, Table) else declared.doc
                 self.problems.add(owner, where, f"required key {key!r} is missing; {tail}", is_implied=is_implied)
 
+    def unknown(self, key: str, value: Node, fields: Mapping[str, Field], picks: Mapping[str, Pick], former: Mapping[str, str]) -> str:
+        """The rule about a key that neither the section nor what its tables name has."""
+        args = (arg for pick in picks.values() for name in pick.possible() for arg in pick.table.entries[name].args)
+        known = [*fields, *dict.fromkeys(args)]
+        for pick in picks.values():
+            owners = [name for name, entry in pick.table.entries.items() if key in entry.args]
+            if owners:
+                return f"{key!r} is an argument of {listed(owners)}, not of {listed(pick.names)}; {nearest(key, known)}"
+        for table, pick in picks.items():
+            if key in pick.table.entries:
+                return f"unknown key {key!r}; {named_as_key(table, key)}"
+        said = next((names[key] for names in (former, *(pick.table.former for pick in picks.values())) if key in names), "")
+        if said:
+            return f"unknown key {key!r}, {said}; {nearest(named_in(said, known) or key, known)}"
+        head, _, rest = key.partition(".")
+        if rest and isinstance(fields.get(head), Section):
+            return f"unknown key {key!r}; a dot parts keys on the command line, here one stands below the other: `{head}: {{{rest}: ...}}`"
+        is_section = value.kind == "mapping" and not {*value.items} & {*DOMAINS}
+        return f"unknown key {key!r}; {nearest_place(key, known, fields, self.whole, is_section=is_section)}"
+
 
 def _written_out(value: Node, section: Section) -> Node:
     """The mapping that a list, or one word, is short for."""
@@ -216,19 +246,6 @@ def _written_out(value: Node, section: Section) -> Node:
     else:
         pairs = [under(section.first_for, value)]
     return Node("mapping", tuple(pairs), value.file, value.line) if pairs else value
-
-
-def _unknown(key: str, fields: Mapping[str, Field], picks: Mapping[str, Pick], former: Mapping[str, str]) -> str:
-    known = [*fields, *dict.fromkeys(arg for pick in picks.values() for name in pick.possible() for arg in pick.table.entries[name].args)]
-    for pick in picks.values():
-        owners = [name for name, entry in pick.table.entries.items() if key in entry.args]
-        if owners:
-            return f"{key!r} is an argument of {listed(owners)}, not of {listed(pick.names)}; {nearest(key, known)}"
-    for table, pick in picks.items():
-        if key in pick.table.entries:
-            return f"unknown key {key!r}; {named_as_key(table, key)}"
-    said = next((names[key] for names in (former, *(pick.table.former for pick in picks.values())) if key in names), "")
-    return f"unknown key {key!r}{said and f', {said}'}; {nearest_place(key, known, fields)}"
 
 
 def required(fields: Mapping[str, Field]) -> list[str]:

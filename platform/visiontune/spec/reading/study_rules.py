@@ -55,7 +55,7 @@ def _name(tree: Mapping[str, Any]) -> Iterator[Rule]:
     if not isinstance(name, str):
         return
     if not re.fullmatch(NAME, name):
-        near = re.sub(r"[^A-Za-z0-9._-]+", "_", name).lstrip("._-")[:64] or "study"
+        near = re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._-")[:64] or "study"
         rule = "a name has 1 to 64 letters, digits, '.', '_' and '-' and starts with a letter or digit"
         yield ("study",), "study", f"{rule}, but got {name!r}; nearest is {near!r}"
     elif name.startswith("mlflow.db"):
@@ -65,7 +65,7 @@ def _name(tree: Mapping[str, Any]) -> Iterator[Rule]:
 def _register(tree: Mapping[str, Any]) -> Iterator[Rule]:
     name, num_seeds = tree["register"], tree["confirm"]["num_seeds"]
     if isinstance(name, str) and not re.fullmatch(NAME, name):
-        near = re.sub(r"[^A-Za-z0-9._-]+", "_", name).lstrip("._-")[:64] or "model"
+        near = re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._-")[:64] or "model"
         rule = "a name has 1 to 64 letters, digits, '.', '_' and '-' and starts with a letter or digit"
         yield ("register",), "register", f"{rule}, but got {name!r}; nearest is {near!r}"
     elif isinstance(name, str) and num_seeds == 0:

@@ -14,6 +14,7 @@ from visiontune.spec.reading.condition_reader import read_when
 from visiontune.spec.reading.domain_reader import repeats
 from visiontune.spec.reading.name_hints import named_as_key, wrong_name
 from visiontune.spec.reading.value_reader import BAD, Problems
+from visiontune.spec.space.sections import TABLES
 from visiontune.spec.yaml.yaml_node import Node
 
 
@@ -62,7 +63,7 @@ def read_pick(items: Mapping[str, tuple[Node, Node]], key: str, table: Table, at
     if node.kind == "mapping" and use_domains:
         return _choice(node, table, where, problems)
     if node.kind != "scalar" or not isinstance(node.value, str) or node.value not in table.entries:
-        return Pick(table, problems.add(node, where, wrong_name(node, table)))
+        return Pick(table, problems.add(node, where, wrong_name(node, table, TABLES.values(), use_domains=use_domains)))
     return Pick(table, node.value, (node.value,))
 
 
@@ -83,7 +84,7 @@ def _choice(node: Node, table: Table, where: str, problems: Problems) -> Pick:
     named = list(options.value) if options.kind == "list" else [key_node for key_node, _ in options.value]
     wrong = [one for one in named if one.kind != "scalar" or one.value not in table.entries]
     for one in wrong:
-        problems.add(one, f"{where}.choice", wrong_name(one, table, is_choice=True))
+        problems.add(one, f"{where}.choice", wrong_name(one, table, TABLES.values(), is_choice=True))
     good = [one.value for one in named if one not in wrong]
     names = tuple(dict.fromkeys(good))
     is_repeated = options.kind == "list" and repeats(good, options, where, problems)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,6 +24,7 @@ _ELSEWHERE = (
 )
 _MEASURE = re.compile(r"(\d[\d_,]*(?:\.\d+)?) ?(%|[a-z]*)", re.IGNORECASE)
 _SIDES = re.compile(r"(\d+) ?[xX×] ?(\d+)")
+_DASHES = str.maketrans("\u2212\u2013", "--")
 _OLD_BOOLS = ("yes", "no", "on", "off", "y", "n")
 
 
@@ -75,7 +76,9 @@ def read_constant(node: Node, arg: Arg, where: str, problems: Problems, hint: st
         values = [read_constant(one, replace(arg, pair=(), default=REQUIRED), where, problems) for one in node.value]
         return BAD if BAD in values else values[0] if len({*values}) == 1 else values
     if node.kind != "scalar":
-        return problems.add(node, where, f"must be {expected(arg)}, but is a {node.kind}: {node.shown()}{hint}")
+        one = node.value[0] if node.kind == "list" and len(node.value) == 1 else None
+        near = f"; nearest is {one.shown()}" if one is not None and one.kind == "scalar" else ""
+        return problems.add(node, where, f"must be {expected(arg)}, but is a {node.kind}: {node.shown()}{near or hint}")
     if (value is None and arg.default is None) or (isinstance(value, str) and value in arg.also):
         return value
     if arg.type is float and type(value) is int:
@@ -89,7 +92,8 @@ def read_constant(node: Node, arg: Arg, where: str, problems: Problems, hint: st
         return problems.add(node, where, f"must be {expected(arg)} and finite, but got {value}")
     if arg.choices and value not in arg.choices:
         known = f", {arg.former[value]}" if value in arg.former else ""
-        return problems.add(node, where, f"must be {_article(arg)}, but got {value!r}{known}; {nearest_of(value, arg.choices)}")
+        near = nearest_of(named_in(known, arg.choices) or value, arg.choices)
+        return problems.add(node, where, f"must be {_article(arg)}, but got {value!r}{known}; {near}")
     if (arg.low is not None and value < arg.low) or (arg.high is not None and value > arg.high):
         limit = arg.low if arg.low is not None and value < arg.low else arg.high
         return problems.add(node, where, f"must be {expected(arg)}, but got {node.shown()}; nearest is {_short(limit)}")
@@ -113,6 +117,15 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
+def named_in(said: str, names: Collection[Any]) -> str:
+    """Which of the names a sentence says, "" where it says none.
+
+    >>> named_in(", which is val_top1 here", ("val_loss", "val_top1"))
+    'val_top1'
+    """
+    return next((word for word in re.findall(r"\w+", said) if word in names), "")
+
+
 def nearest_of(value: Any, choices: tuple[Any, ...]) -> str:
     """The tail of a rule: nearest by value for numbers, by spelling for words."""
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -126,6 +139,9 @@ def _type_hint(value: Any, arg: Arg) -> str:
         return f"; nearest is {'true' if value.lower() in ('yes', 'on', 'y') else 'false'} (YAML 1.2 knows no {value})"
     if isinstance(value, str) and arg.type is bool:
         return f"; {nearest(value.lower(), ('true', 'false'))}"
+    typed = value.translate(_DASHES) if isinstance(value, str) else value
+    if typed != value and arg.type in (int, float) and isinstance(scalar(typed), int | float):
+        return f"; nearest is {typed}, with the - of a keyboard"
     if isinstance(value, str) and (type(scalar(value)) is arg.type or (arg.type is float and type(scalar(value)) is int)):
         return "; take it out of its quotes"
     if arg.written:

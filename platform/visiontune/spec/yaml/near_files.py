@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from pathlib import Path
 
+from visiontune.errors import closest
 from visiontune.filesystem.path_kind import kind_of
 from visiontune.filesystem.study_folder import StudiesFolder
 
@@ -20,7 +20,7 @@ def missing_rule(path: Path, *, is_recipe: bool) -> str:
     """The rule that a path breaks at which nothing is. Raises OSError for a folder that can't be listed."""
     files = _recipes_near(path) if is_recipe else _files_in(path.parent, *([_SHIPPED] if not path.is_absolute() else []))
     by_stem = {file.stem: file for file in reversed(files)}
-    close = difflib.get_close_matches(path.stem, by_stem, n=1, cutoff=0.5)
+    close = closest(path.stem, by_stem)
     told = [f"nearest is '{by_stem[close[0]]}'"] if close else []
     if "=" in path.name:
         told.append("an override, KEY=VALUE, stands behind the file")

@@ -32,6 +32,11 @@ _MEANT = {
     "expected <block end>, but found '<block mapping start>'": "this line is indented otherwise than those that it should stand with",
     "expected ',' or '}', but got '<stream end>'": "a { is never closed",
     "expected ',' or ']', but got '<stream end>'": "a [ is never closed",
+    "found unexpected end of stream": "a quotation mark is never closed",
+    "expected the node content, but found ','": "nothing stands before this comma",
+    "found character '%' that cannot start any token": "a value that begins with % stands in quotes",
+    "found character '@' that cannot start any token": "a value that begins with @ stands in quotes",
+    "found character '`' that cannot start any token": "a value that begins with ` stands in quotes",
 }
 """Of what the parser says, where that is none of a user's words."""
 
@@ -59,7 +64,8 @@ def compose(text: str, file: str, repeated: list[Problem], line: int | None = No
         at = text.count("\n", 0, error.position) + 1
         raise UserError(Problem(file, at, "", f"is no YAML: character U+{_code(error.character):04X} is not allowed")) from None
     except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
+        is_open = str(error.problem).startswith("found unexpected end") and error.context_mark is not None
+        mark = error.context_mark if is_open else error.problem_mark or error.context_mark
         at = line if line is not None else mark.line + 1 if mark else 0
         what = _MEANT.get(str(error.problem)) or " ".join(str(part) for part in (error.context, error.problem) if part)
         raise UserError(Problem(file, at, "", f"is no YAML: {what}")) from None
@@ -103,6 +109,9 @@ class _Composer:
         if name == "MappingStartEvent":
             nodes = list(self.children("MappingEndEvent", depth, where))
             return Node("mapping", self.pairs(nodes, where), self.file, self.line(event))
+        if event.implicit[0] and event.value != event.value.strip():
+            odd = event.value[0] if event.value[0].isspace() else event.value[-1]
+            self.refuse(event, f"U+{ord(odd):04X} stands beside {event.value.strip()!r}, a space that YAML takes for a letter")
         if event.implicit[0] and len(event.value) > MAX_DIGITS and is_number(event.value):
             self.refuse(event, f"a number has at most {MAX_DIGITS} characters, but this one has {len(event.value):,}")
         return Node("scalar", scalar(event.value) if event.implicit[0] else event.value, self.file, self.line(event))
@@ -116,7 +125,8 @@ class _Composer:
             node = self.node(event, depth + 1, here)
             if end == "MappingEndEvent" and position % 2 == 0:
                 if node.kind != "scalar":
-                    self.refuse(event, f"a key must be a plain word, but is a {node.kind}")
+                    template = ", as of a template's {{ }}, which nothing fills in here" if node.kind == "mapping" else ""
+                    self.refuse(event, f"a key must be a plain word, but is a {node.kind}{template}")
                 if event.value == "<<":
                     self.refuse(event, "merge keys (<<) are refused, as aliases are: write the keys out")
                 node = Node("scalar", event.value, self.file, node.line)
