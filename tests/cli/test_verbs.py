@@ -71,7 +71,7 @@ def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        ("serch x", ": there is no verb 'serch'; nearest is 'search'; choices: search, check, "),
+        ("serch x", ": there is no verb 'serch'; nearest is 'search'; choices: init, ingest, "),
         ("--versio", ": there is no option --versio; nearest is '--version'; choices: --help, --debug, --version"),
         ("train r.yaml --epoch 3", " train: there is no option --epoch; nearest is '--epochs'; choices: --help, --debug, --epochs, "),
         ("show a --studies_dir=x", " show: there is no option --studies_dir; nearest is '--studies-dir'; choices: "),
@@ -98,7 +98,7 @@ def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> N
         ("show a -m 3", " show: there is no option -m; choices: -h, "),
         ("search", " search: FILE (search-space file) must be given"),
         ("import", " import: FILE (W&B's YAML, Optuna's journal or SQLite file, Ray Tune's params.json) must be given"),
-        ("profile resnet18", " and --num-classes N must be given"),
+        ("profile resnet18", " and --num-classes N (classes that it tells apart) must be given"),
         ("enqueue a", " enqueue: RECIPE|KEY=VALUE (a recipe, such as "),
         ("enqueue a one.yaml two.yaml", " enqueue: one RECIPE is taken, but got 2: one.yaml, two.yaml"),
         ("check", " check: FILE must be given"),
@@ -432,15 +432,28 @@ def test_ctrl_c_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert last.startswith("interrupted; go on: ") and "visiontune" in last and last.endswith(" search 'my file.yaml' a=1")
 
 
-@pytest.mark.parametrize(("words", "how"), [(("--folds", "3"), "go on"), (("--folds=3",), "go on"), ((), "from its start again")])
-def test_ctrl_c_says_what_inspect_has_kept(
-    words: tuple[str, ...], how: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.parametrize(
+    ("words", "how"),
+    [
+        ("inspect mine --folds 3", "go on"),
+        ("inspect mine --folds=3", "go on"),
+        ("inspect mine", "from its start again"),
+        ("train best.yaml --out w.safetensors", "go on"),
+        ("train best.yaml", "from its start again"),
+        ("--debug search f.yaml", "go on"),
+        ("export mine --out w.onnx", "from its start again"),
+    ],
+)
+def test_ctrl_c_says_what_is_kept(words: str, how: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A training for a file of weights lies beside it; what a verb keeps does not depend on the options before it."""
+
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("visiontune.api.inspect", stop)
-    assert run("inspect", "mine", *words, code=1, capsys=capsys)[1].splitlines()[-1].startswith(f"interrupted; {how}: ")
+    Path("best.yaml").touch()
+    for name in ("inspect", "load_recipe", "search", "export"):
+        monkeypatch.setattr(f"visiontune.api.{name}", stop)
+    assert run(*words.split(), code=1, capsys=capsys)[1].splitlines()[-1].startswith(f"interrupted; {how}: ")
 
 
 def test_a_cluster_that_does_not_answer_is_one_sentence_and_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -37,13 +37,13 @@ def make_parser() -> Parser:
         one.set_defaults(run=run, parser=one)
         return one
 
+    picture_options(verb)
     search_options(verb)
     retraining_options(verb)
     trial_options(verb)
     ended_options(verb)
     winner_options(verb)
     export_options(verb)
-    picture_options(verb)
     table_options(verb)
     return parser
 

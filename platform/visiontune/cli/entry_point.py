@@ -22,8 +22,10 @@ from visiontune.data.file_names import printable
 from visiontune.errors import UserError, first_line
 from visiontune.filesystem.uri import shown
 
-GOES_ON = ("search", "confirm", "ablate", "ingest", "submit")
-"""Verbs that keep what they did before an interruption."""
+GOES_ON = {"train": ("--out", "--epochs"), "inspect": ("--folds",)} | dict.fromkeys(
+    ("search", "confirm", "ablate", "ingest", "submit"), ("",)
+)
+"""Verbs that keep what they did before an interruption; those with options where one of them is given."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,7 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _tell(str(error))
         return 2
     except KeyboardInterrupt:
-        is_kept = words[0] in GOES_ON or any(word.startswith("--folds") for word in words)  # inspect keeps its trainings
+        verb = next((word for word in words if not word.startswith("-")), "")
+        is_kept = any(word.startswith(option) for option in GOES_ON.get(verb, ()) for word in words)
         what = "go on" if is_kept else "from its start again"
         _tell(f"interrupted; {what}: {command_line(words)}")
         return 1

@@ -22,7 +22,7 @@ def search_options(verb: Verb) -> None:
     search.add_argument(
         "--address", metavar="RAY", help="Ray cluster to join, such as auto; else that of RAY_ADDRESS, else Ray starts here"
     )
-    search.add_argument("--plain", action="store_true", help="lines of key=value also on a terminal")
+    search.add_argument("--plain", action="store_true", help="progress as lines of key=value, also on a terminal")
     check.add_argument("files", nargs="*", metavar="FILE|KEY=VALUE", help="files; an override holds for all of them")
     tried = "on real data: labels, repeats, step 0, memorising one batch, learning rates"
     check.add_argument("--run", dest="is_tried", action="store_true", help=tried)
@@ -33,12 +33,12 @@ def search_options(verb: Verb) -> None:
     show.add_argument("--trial", type=number, metavar="N", help="the life of this one, from its proposal to its end")
     show.add_argument("--events", action="store_true", help="starts, promotions, ends and losses in order, each with its reason")
     show.add_argument("--follow", action="store_true", help="with --events: go on with what comes, as long as a driver is at work")
-    show.add_argument("-n", type=positive, default=10, help="trials in the table")
-    rehearse.add_argument("--sampler", metavar="NAME", help="another one than the study's")
+    show.add_argument("-n", type=positive, default=10, metavar="N", help="trials in the table (10)")
+    rehearse.add_argument("--sampler", metavar="NAME", help="another one than the study's, of `visiontune list samplers`")
     rehearse.add_argument("--reduction-factor", type=factor, metavar="N", help="another one than the study's")
     rehearse.add_argument("--min-epochs", type=positive, metavar="N", help="another first rung than the study's")
     rehearse.add_argument("--max-concurrent-trials", type=few, default=4, metavar="N", help="of the search that is rehearsed (4)")
-    rehearse.add_argument("--seeds", type=positive, default=8, metavar="N", help="searches with each of the settings")
+    rehearse.add_argument("--seeds", type=positive, default=8, metavar="N", help="searches with each of the settings (8)")
     rehearse.add_argument("--json", action="store_true", help="the table, for programs")
     for one in (show, rehearse):
         takes_study(one)
@@ -47,21 +47,21 @@ def search_options(verb: Verb) -> None:
     importance = verb(verbs_of_trials.importance)
     takes_study(importance)
     importance.add_argument("--json", action="store_true", help="with each param's curve, for programs")
-    importance.add_argument("--seed", type=int, default=0, help="of the forests")
+    importance.add_argument("--seed", type=int, default=0, metavar="N", help="of the forests (0)")
     importance.add_argument("--storage", default="journal", metavar="URL", help="of a study with storage.url")
     takes_studies_dir(importance)
     report = verb(verbs_of_trials.report)
     takes_study(report)
     report.add_argument("--out", type=Path, metavar="FILE.html", help="else STUDY/report.html")
     report.add_argument("--no-inspection", action="store_true", help="don't ask the winner's network about the validation pictures")
-    report.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    report.add_argument("--device", default="auto", metavar="WHERE", help="auto, cpu or cuda (auto)")
     report.add_argument("--storage", default="journal", metavar="URL", help="of a study with storage.url")
     takes_studies_dir(report)
-    ui.add_argument("--port", type=lambda text: in_range(text, PORT), default=5000)
+    ui.add_argument("--port", type=lambda text: in_range(text, PORT), default=5000, metavar="N", help="of loopback, 127.0.0.1 (5000)")
     takes_file(submit)
     submit.add_argument("--address", required=True, metavar="URL", help="Ray's dashboard, such as http://127.0.0.1:8265")
     submit.add_argument("--name", help="another name for the study, as of search")
-    again = "start a driver that died with its machine again, so many times; never one that ended by itself"
+    again = "start a driver that died with its machine again, so many times (0); never one that ended by itself"
     submit.add_argument("--retries", type=lambda text: in_range(text, TIMES), default=0, metavar="N", help=again)
     submit.add_argument("--studies-dir", metavar="DIR", help="folder on the cluster that every node sees")
     submit.add_argument("--trust-network", action="store_true", help="also where the job server asks for no token and is not on loopback")
@@ -83,6 +83,6 @@ def retraining_options(verb: Verb) -> None:
     for one in (confirm, ablate):
         one.add_argument("study", metavar="STUDY", help="one whose search has ended")
         one.add_argument("--address", metavar="RAY", help="as of search")
-        one.add_argument("--plain", action="store_true", help="lines of key=value also on a terminal")
+        one.add_argument("--plain", action="store_true", help="progress as lines of key=value, also on a terminal")
         one.add_argument("--storage", default="journal", metavar="URL", help="of a study with storage.url")
         takes_studies_dir(one)
