@@ -15,8 +15,8 @@ from torch.nn import functional as F
 from visiontune.inference.classifier import Classifier
 from visiontune.inspection.attribution import attributions, grad_cam, occlusion
 from visiontune.inspection.feature_maps import first_kernels, inputs_of, last_map, layer_maps, stage_ends
-from visiontune.inspection.feature_visualisation import of_channels, of_classes
-from visiontune.inspection.mistakes import Mistake
+from visiontune.inspection.feature_visualisation import Visualisation, of_channels, of_classes, visualisation_sheet
+from visiontune.inspection.mistakes import Mistake, sheet_labels
 from visiontune.inspection.receptive_field import receptive_fields
 from visiontune.models.build import build_model
 from visiontune.spec.declarations.image_size import ImageSize
@@ -103,6 +103,15 @@ def test_ascent_nears_the_maximum_of_a_linear_network() -> None:
     assert share_N[:2].min() > 0.65 and share_N[2] < 0.5 and (found.reached_N[:2] > found.began_N[:2]).all()
     assert found.names == classifier.class_names and found.images_NHWC.shape == (3, 16, 16, 3)
     assert np.array_equal(found.images_NHWC, of_classes(classifier, [0, 1, 2]).images_NHWC)
+
+
+def test_a_class_that_the_typeface_lacks_is_told_by_its_number_among_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many classes every so many are drawn: the second of these is not class 1."""
+    names, drawn = tuple(f"猫{number}" for number in range(8)), []
+    monkeypatch.setattr("visiontune.inspection.feature_visualisation.draw_sheet", lambda title, blocks: drawn.extend(blocks) or 0)
+    one, nothing_N = np.zeros((2, 8, 8, 3), np.uint8), np.zeros(2, np.float32)
+    visualisation_sheet("", [Visualisation("", (names[0], names[7]), one, nothing_N, nothing_N)], sheet_labels(names))
+    assert drawn[0].rows[0].captions == [["class 0"], ["class 7"]]
 
 
 def test_channels_are_those_of_the_layer() -> None:

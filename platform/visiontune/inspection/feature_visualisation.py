@@ -7,7 +7,7 @@ pictures of 16 pixels take 1 s on one core with a network of three convolutions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,6 @@ from torch import Tensor
 from visiontune.augmentation.sheet_drawing import Block, Row, draw_sheet
 from visiontune.inference.classifier import Classifier
 from visiontune.inspection.figure import Picture, enlarged
-from visiontune.inspection.mistakes import sheet_labels
 
 NUM_STEPS = 64
 _LR, _FIRST, _SHIFT = 0.05, 0.3, 1 / 8
@@ -69,12 +68,12 @@ def of_channels(classifier: Classifier, layer: str, channels: Sequence[int], num
     return _ascended(classifier, layer, tuple(map(str, channels)), means_of, num_steps, seed)
 
 
-def visualisation_sheet(title: str, found: Sequence[Visualisation]) -> Picture:
-    """A row for each layer, classes last; below each picture its class or channel."""
+def visualisation_sheet(title: str, found: Sequence[Visualisation], label_of: Mapping[str, str]) -> Picture:
+    """A row for each layer, classes last; below each picture its class, as `label_of` all of these has it, or channel."""
     rows = []
     for one in found:
         pictures = [enlarged(image_HWC, _SIDE) for image_HWC in one.images_NHWC]
-        labels = [*one.names] if one.layer else [*sheet_labels(one.names).values()]
+        labels = [*one.names] if one.layer else [label_of[name] for name in one.names]
         rows.append(Row(one.layer or "classes", [[picture] for picture in pictures], captions=[[label] for label in labels]))
     return np.asarray(draw_sheet(title, [Block("pictures that make a channel's mean, or a class's logit, large", rows)]))
 

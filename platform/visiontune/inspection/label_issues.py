@@ -44,7 +44,7 @@ def label_lines(found: Sequence[Mistake], name_of: Mapping[int, str], asked: Ans
     who = (
         f"Each was asked of one of {num_folds} networks, which was not trained on it; they are right on {asked.top1:.0%} of them"
         if num_folds
-        else "Training pictures are not asked, as the network was trained on their labels: `folds=3` trains three without a third each"
+        else "Training pictures are not asked, as it was trained on their labels; `visiontune inspect STUDY --folds 3` asks three others"
     )
     lines = [f"{len(found):,} of {len(asked.rows_N):,} {kind} pictures may have a wrong label (cleanlab). {who}"]
     lines += [

@@ -199,7 +199,8 @@ def of_visualisation(subject: Subject) -> View:
     classes = np.unique(np.linspace(0, num - 1, min(NUM_ASCENDED, num)).round().astype(int)).tolist()
     found.append(of_classes(classifier, classes))
     line = f"{plural(sum(len(one.names) for one in found), 'picture')} by 64 steps of gradient ascent"
-    return _view(subject, "visualisation", (line,), visualisation_sheet(f"{subject.title}: what excites it", found), (*found,))
+    sheet = visualisation_sheet(f"{subject.title}: what excites it", found, sheet_labels(classifier.class_names))
+    return _view(subject, "visualisation", (line,), sheet, (*found,))
 
 
 VIEWS: Mapping[str, Callable[[Subject], View]] = {
