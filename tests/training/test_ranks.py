@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +28,13 @@ from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.models.build import build_model
 from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.parse import load_recipe
-from visiontune.training import ranks
+from visiontune.training import gradient_checkpointing, ranks, setup, synced_batch_norm
 from visiontune.training.heartbeat import HEARTBEAT
 from visiontune.training.input.batches import Pictures
 from visiontune.training.lead_ranks import Meeting, follow, train_by_ranks
 from visiontune.training.loop import Epoch, train
 from visiontune.training.ranks import Ranks, joined
 from visiontune.training.spawned_ranks import train_here
-from visiontune.training.synced_batch_norm import synced_batch_norm
 from visiontune.training.train_recipe import fit_recipe
 from visiontune.training.weights_file import save_weights
 from visiontune.tuning.legs.run_leg import run_leg
@@ -308,6 +308,22 @@ def test_what_several_workers_cant_train_is_refused() -> None:
         next(train_here(make_recipe(), STORE, device="cpu", num_workers=0))
 
 
+def test_a_layer_that_is_never_called_is_told_in_the_first_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """DistributedDataParallel tells it in the second one, and a first one with gradients that were not added up is made."""
+
+    def with_one_more(*args: Any) -> torch.nn.Module:
+        network = make_network(*args)
+        network.get_submodule("conv1").register_parameter("never", torch.nn.Parameter(torch.zeros(7, 3)))
+        return network
+
+    make_network = setup.make_network
+    monkeypatch.setattr(setup, "make_network", with_one_more)
+    recipe = make_recipe(num_epochs=1, batch_size=len(STORE.train_idx))
+    assert next(train(recipe, STORE)).epoch == 1
+    with pytest.raises(UserError, match=r"^where several workers train, every .* but 1 of \d+ did not, such as one of 7 x 3: the network"):
+        next(by_two(recipe))
+
+
 def test_before_any_trial_a_space_is_told_what_workers_cant_share(tmp_path: Path) -> None:
     from visiontune.spec.parse import load_study
     from visiontune.tuning.preflight.preflight import preflight
@@ -333,7 +349,7 @@ def test_synchronised_batch_norm_is_torchs_on_the_whole_batch(place: int) -> Non
     """In a group of one: the same outputs, gradients and running statistics; and afterwards the module is as it was."""
     ours, theirs = norms()[place], norms()[place]
     x_NC = (torch.randn(6, 3) if place == 0 else torch.randn(6, 3, 4, 4)).requires_grad_()
-    with joined(0, 1, dist.HashStore(), torch.device("cpu")), synced_batch_norm(ours, Ranks(0, 2)):
+    with joined(0, 1, dist.HashStore(), torch.device("cpu")), synced_batch_norm.synced_batch_norm(ours, Ranks(0, 2)):
         outputs = [ours(x_NC * scale) for scale in (1.0, 2.0)]
         gradients = torch.autograd.grad((outputs[0] ** 3).sum(), [x_NC, *ours.parameters()])
     expected = [theirs(x_NC * scale) for scale in (1.0, 2.0)]
@@ -342,6 +358,20 @@ def test_synchronised_batch_norm_is_torchs_on_the_whole_batch(place: int) -> Non
     torch.testing.assert_close(ours.state_dict(), theirs.state_dict())
     torch.testing.assert_close(ours.eval()(x_NC), theirs.eval()(x_NC))
     assert "forward" not in vars(ours)
+
+
+def test_a_gpus_batch_norm_counts_no_batch_twice_where_checkpointing_runs_it_again() -> None:
+    """torch's own synchronised one; outside of a group it computes on a CPU too."""
+    ours, theirs, x_NC = torch.nn.BatchNorm2d(3), torch.nn.BatchNorm2d(3), torch.randn(6, 3, 4, 4)
+    normalise = partial(synced_batch_norm._on_gpu, ours, synced_batch_norm._twin(ours))
+    outputs = [normalise(x_NC)]
+    with gradient_checkpointing._with_statistics_kept([ours]):
+        outputs.append(normalise(x_NC))
+    expected = theirs(x_NC)
+    torch.testing.assert_close(outputs, [expected, expected])
+    torch.testing.assert_close(ours.state_dict(), theirs.state_dict())
+    torch.testing.assert_close(normalise(x_NC), theirs(x_NC))
+    torch.testing.assert_close(ours.state_dict(), theirs.state_dict())
 
 
 @pytest.mark.heavy

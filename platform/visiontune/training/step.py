@@ -20,12 +20,14 @@ from visiontune.training.compiled import Compiled
 from visiontune.training.loss import Loss
 from visiontune.training.optim.lookahead import ALONE, SlowWeights
 from visiontune.training.optim.optimizer import load_state, set_lr
-from visiontune.training.optim.penalties import add_gradient_noise, add_penalties, clip_gradients
+from visiontune.training.optim.penalties import add_gradient_noise, add_penalties, clip_gradients, gradients_of
 from visiontune.training.optim.schedule_free import ScheduleFree
 from visiontune.training.optim.sharpness_aware import Sharpness, one_pass
 from visiontune.training.optim.weight_average import WeightAverage, is_in_swa
 from visiontune.training.ranks import ONE_RANK, Ranks
 from visiontune.training.teacher import Teaching, untaught
+
+_OF_RANKS = "where several workers train, every parameter that learns must get a gradient"
 
 
 def num_micro_batches(num: int, micro_batch: int) -> int:
@@ -89,9 +91,11 @@ class Stepper:
         """Step `number` of the whole training, counted from 0; gives the mean cross-entropy of the batch before it, without a graph.
 
         It is that of the mixed pictures against their mixed labels, where the recipe mixes. Where several ranks share a batch, it has
-        `num_pictures`, and the mean is that of this rank's.
+        `num_pictures`, and the mean is that of this rank's; then UserError where a parameter that learns gets no gradient.
         """
         total = self._sharpness(lambda: self._gradients(x_NCHW, y_N, number, num_pictures or len(y_N)))
+        if self._ranks.num > 1:
+            gradients_of(self._params, _OF_RANKS)  # with one that is missing DistributedDataParallel has not added up the others
         self._update(lr, number)
         return total
 

@@ -59,7 +59,8 @@ def _twin(norm: _BatchNorm) -> nn.SyncBatchNorm:
 
 
 def _on_gpu(norm: _BatchNorm, twin: nn.SyncBatchNorm, x_NC: Tensor) -> Tensor:
-    twin.training, twin.momentum = norm.training, norm.momentum  # 0 in the second pass of gradient checkpointing
+    twin.training, twin.momentum = norm.training, norm.momentum
+    twin.track_running_stats = norm.track_running_stats and norm.num_batches_tracked is not None  # not in checkpointing's second pass
     normalised: Tensor = twin(x_NC)
     return normalised
 

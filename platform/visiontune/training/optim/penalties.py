@@ -55,11 +55,11 @@ def add_gradient_noise(params: list[Tensor], eta: float, step: int, generator: t
     torch._foreach_add_(gradients, noises, alpha=(eta / (1 + step) ** 0.55) ** 0.5)
 
 
-def gradients_of(params: list[Tensor]) -> list[Tensor]:
-    """The gradients in the same order. Raises UserError where one is missing: lists would no longer be parallel."""
+def gradients_of(params: list[Tensor], rule: str = "every parameter that learns must get a gradient") -> list[Tensor]:
+    """The gradients in the same order. Raises UserError with the rule where one is missing: lists would no longer be parallel."""
     gradients = [parameter.grad for parameter in params if parameter.grad is not None]
     without = [" x ".join(map(str, one.shape)) for one in params if one.grad is None]
     if without:
-        rule = f"every parameter that learns must get a gradient, but {len(without)} of {len(params)} did not, such as one of {without[0]}"
+        rule = f"{rule}, but {len(without)} of {len(params)} did not, such as one of {without[0]}"
         raise UserError(f"{rule}: the network has layers that it does not call; `visiontune check --plugin` names those of a plugin")
     return gradients
