@@ -65,7 +65,7 @@ def _problems(recipe: TrialRecipe, info: DataInfo) -> Iterator[tuple[str, str | 
     yield "loss.teacher_from", problem_of_teacher(recipe.loss, recipe.preprocessing, info, **taught)
     yield "transfer.regime", problem_of_phases(transfer, training["num_epochs"])
     yield "optimizer.sharpness", problem_of_sharpness(recipe.optimizer, training)
-    yield "regularization", problem_of_averages(recipe.regularization, recipe.optimizer)
+    yield problem_of_averages(recipe.regularization, recipe.optimizer) or ("regularization", None)
     policies = [recipe.augmentation["policy"], *(item["policy"] for item in recipe.augmentation.get("by_class", ()))]
     yield "training.repeated_augmentation", problem_of_copies(training["repeated_augmentation"], policies)
     yield "augmentation.policy", problem_of_policy(recipe.augmentation, info.channels)

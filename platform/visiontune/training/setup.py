@@ -191,7 +191,8 @@ def _optimizer(recipe: TrialRecipe, tail: nn.Module, weights: list[Tensor]) -> O
 
 def _around(recipe: TrialRecipe, tail: nn.Module) -> dict[str, Any]:
     """What goes around the optimizer. Raises UserError for what can't go together."""
-    problem = problem_of_sharpness(recipe.optimizer, recipe.training) or problem_of_averages(recipe.regularization, recipe.optimizer)
+    _, averages = problem_of_averages(recipe.regularization, recipe.optimizer) or ("", None)
+    problem = problem_of_sharpness(recipe.optimizer, recipe.training) or averages
     if problem is not None:
         raise UserError(problem)
     entries = {key: chosen(table, recipe.optimizer, key) for key, table in (("sharpness", SHARPNESS), ("slow_weights", SLOW_WEIGHTS))}

@@ -165,9 +165,11 @@ def test_many_corners_are_thinned_but_each_choice_and_end_stays(tmp_path: Path) 
 def test_lines_of_params(tmp_path: Path) -> None:
     space = load(tmp_path, GOOD).space
     assert [
-        space.line(key) for key in ("model.depth", "optimizer.sgd.momentum", "optimizer.lr", "model.name.x", "training.batch_size")
+        space.line(key)
+        for key in ("model.depth", "optimizer.sgd.momentum", "optimizer.momentum", "optimizer.lr", "model.name.x", "training.batch_size")
     ] == [
         8,
+        10,
         10,
         11,
         8,

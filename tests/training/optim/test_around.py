@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,10 +14,12 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from visiontune.errors import UserError
+from visiontune.spec.parse import load_study
 from visiontune.training.loop import train
 from visiontune.training.optim.lookahead import lookahead
 from visiontune.training.optim.sharpness_aware import asam, sam
 from visiontune.training.setup import set_up
+from visiontune.tuning.preflight.preflight import preflight
 
 CNN = model_section("cnn", width=4, depth=2, dropout=0.5)
 
@@ -112,6 +115,25 @@ def test_what_can_not_go_together_is_refused(optimizer_args: Any, regularization
     recipe = make_recipe(CNN, optimizer_args=optimizer_args, regularization=regularization, **training)
     with pytest.raises(UserError, match=rule):
         set_up(recipe, make_store(), torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "regularization", "where"),
+    [
+        ("{choice: {sgd: {}, schedule_free_sgd: {\n slow_weights: lookahead}}}", "{l2: 0.0}", "study.yaml:6: space.optimizer.slow_weights"),
+        ("schedule_free_sgd", "{l2: 0.0,\n ema_decay: 0.9}", "study.yaml:7: space.regularization.ema_decay"),
+        ("sgd", "{ema_decay: 0.9,\n swa_share: 0.5}", "study.yaml:7: space.regularization.swa_share"),
+    ],
+)
+def test_weights_that_would_be_averaged_twice_are_told_at_the_key_that_has_to_change(
+    optimizer: str, regularization: str, where: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "study.yaml"
+    lines = f"{{model: {{name: lenet5}},\n optimizer: {{lr: 0.1, name: {optimizer}}},\n regularization: {regularization}}}"
+    file.write_text(f"study: a\ndata: {{source: digits}}\nbudget: {{num_trials: 2, max_epochs: 3}}\nspace: {lines}\n")
+    with pytest.raises(UserError) as caught:
+        preflight(load_study(file))
+    assert str(caught.value).startswith(f"{tmp_path}/{where}: ")
 
 
 def test_a_recipe_from_before_these_keys_trains_as_it_did() -> None:

@@ -190,7 +190,8 @@ class Space:
         return asker.point
 
     def line(self, dotted: str) -> int:
-        """The line of a key, or of the nearest key above it; 0 for what the file does not mention."""
+        """The line of a key, in the first branch that has it where none stands outside, or of the nearest key above it; 0 for none."""
+        dotted = next((name for name, _, _ in self.places(dotted) if name in self.lines), dotted)
         while dotted and dotted not in self.lines:
             dotted = dotted.rpartition(".")[0]
         return self.lines.get(dotted, 0)

@@ -12,14 +12,16 @@ from torch import Tensor, nn
 from visiontune.spec.tables.optimizers import AVERAGING, OPTIMIZERS
 
 
-def problem_of_averages(regularization: Mapping[str, Any], optimizer: Mapping[str, Any]) -> str | None:
-    """Why weights can't be averaged as the sections say; None if they can."""
-    name, given = optimizer["name"], [key for key in ("ema_decay", "swa_share") if regularization.get(key)]
-    given += ["slow_weights"] * (optimizer["slow_weights"] != "none")
-    if given and OPTIMIZERS.entries[name].traits & AVERAGING:
-        return f"{name} averages its weights itself, so {given[0]} must be left at {'none' if given[0] == 'slow_weights' else 0}"
-    if given[:2] == ["ema_decay", "swa_share"]:
-        return "weights have one average, but ema_decay and swa_share are both above 0; leave one of them at 0"
+def problem_of_averages(regularization: Mapping[str, Any], optimizer: Mapping[str, Any]) -> tuple[str, str] | None:
+    """The key that has to change, and why weights can't be averaged as the sections say; None if they can."""
+    given = [f"regularization.{key}" for key in ("ema_decay", "swa_share") if regularization.get(key)]
+    if len(given) > 1:
+        return given[1], "weights have one average, but ema_decay and swa_share are both above 0; leave one of them at 0"
+    given += ["optimizer.slow_weights"] * (optimizer["slow_weights"] != "none")
+    if given and OPTIMIZERS.entries[optimizer["name"]].traits & AVERAGING:
+        section, _, key = given[0].partition(".")
+        left = 0 if section == "regularization" else "none"
+        return given[0], f"{optimizer['name']} averages its weights itself, so {key} must be left at {left}"
     return None
 
 

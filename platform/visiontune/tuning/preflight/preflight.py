@@ -138,9 +138,9 @@ def _averages(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
     from visiontune.training.optim.weight_average import problem_of_averages
 
     for regularization, optimizer in product(spec.space.corners("regularization"), spec.space.corners("optimizer")):
-        rule = problem_of_averages(regularization, optimizer)
-        if rule is not None:
-            yield problem_at(spec, "regularization", rule)
+        problem = problem_of_averages(regularization, optimizer)
+        if problem is not None:
+            yield problem_at(spec, *problem)
 
 
 def _workers(spec: StudySpec, info: DataInfo) -> Iterator[Problem]:
