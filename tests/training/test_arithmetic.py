@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 import pytest
 import torch
 from tiny import make_recipe, make_store
@@ -39,6 +41,37 @@ def test_flags_are_the_recipes_in_a_block_and_as_before_after_it(
         assert flags() == expected
         raise ZeroDivisionError
     assert flags() == before
+
+
+@pytest.mark.parametrize("precision", ["highest", "high", "medium"])
+def test_a_process_has_its_own_precision_and_kernels_again(precision: str) -> None:
+    """As torch is asked for them, also those that a CPU's products have."""
+    backends, before = torch.backends, torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(precision)
+    backends.cudnn.benchmark = True
+    torch.use_deterministic_algorithms(True)
+    try:
+        with Arithmetic(GPU, "fp32").set_flags():
+            assert torch.get_float32_matmul_precision() == "highest" and backends.mkldnn.matmul.fp32_precision == "ieee"
+            with exactly(GPU):
+                assert torch.get_float32_matmul_precision() == "highest"
+        assert torch.get_float32_matmul_precision() == precision and backends.cudnn.benchmark
+    finally:
+        torch.set_float32_matmul_precision(before)
+        backends.cudnn.benchmark = False
+        torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.parametrize("of", ["cuda.matmul", "cudnn.conv"])
+def test_beside_torchs_newer_switches_one_sentence_says_why_not(of: str) -> None:
+    backend = attrgetter(of)(torch.backends)
+    before = backend.fp32_precision
+    backend.fp32_precision = "tf32" if of == "cuda.matmul" else "ieee"
+    try:
+        with pytest.raises(UserError, match=r"has set torch's fp32_precision, .*: training\.precision says how a recipe computes"):
+            next(train(make_recipe(), make_store()))
+    finally:
+        backend.fp32_precision = before
 
 
 def test_between_two_epochs_the_flags_are_those_of_the_process() -> None:

@@ -19,6 +19,7 @@ PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 """Those that are autocast's."""
 # Without it cuBLAS takes turns between workspaces and sums in another order. Read once, at the process's first product.
 _WORKSPACE = ("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+_FULL, _TO_10_BITS = (False, "highest"), (True, "high")
 _NOT_DETERMINISTIC = ("deterministic implementation", "not deterministic because")
 
 
@@ -55,8 +56,9 @@ class Arithmetic:
     def set_flags(self) -> Iterator[None]:
         """Torch's flags for a block. Raises UserError where it needs an operation that has no deterministic form."""
         cudnn, is_warning = torch.backends.cudnn, torch.is_deterministic_algorithms_warn_only_enabled()
-        before = (*_tf32(), cudnn.benchmark, torch.are_deterministic_algorithms_enabled(), is_warning)
-        self._set(self.precision == "tf32", self.precision == "tf32", self.device.type == "cuda", self.use_deterministic)
+        before = (*_rounding(), cudnn.benchmark, torch.are_deterministic_algorithms_enabled(), is_warning)
+        is_measured = self.device.type == "cuda" and not self.use_deterministic
+        self._set(*(_TO_10_BITS if self.precision == "tf32" else _FULL), is_measured, self.use_deterministic)
         try:
             yield
         except RuntimeError as error:
@@ -79,9 +81,9 @@ class Arithmetic:
             yield
 
     @staticmethod
-    def _set(convolutions: bool, products: bool, benchmark: bool, deterministic: bool, is_warning: bool = False) -> None:
-        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = convolutions, products
-        torch.backends.cudnn.benchmark = benchmark and not deterministic
+    def _set(convolutions: bool, products: str, benchmark: bool, deterministic: bool, is_warning: bool = False) -> None:
+        _round(convolutions, products)
+        torch.backends.cudnn.benchmark = benchmark
         if deterministic != torch.are_deterministic_algorithms_enabled():  # 1 ms, and imports the compiler's settings
             torch.use_deterministic_algorithms(deterministic, warn_only=is_warning)
 
@@ -89,18 +91,28 @@ class Arithmetic:
 @contextmanager
 def exactly(device: torch.device) -> Iterator[None]:
     """Full precision inside an evaluation in another one: for pictures on their way to a network, and frozen parts shared by recipes."""
-    convolutions, products = _tf32()
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    before = _rounding()
+    _round(*_FULL)
     try:
         with torch.autocast(device.type, enabled=False):
             yield
     finally:
-        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = convolutions, products
+        _round(*before)
 
 
-def _tf32() -> tuple[bool, bool]:
-    """Of convolutions and of products, by the names that every torch since 2.11 has.
+def _rounding() -> tuple[bool, str]:
+    """Whether convolutions round to TF32, and torch's word for products, by the names that every torch since 2.11 has.
 
-    The newer fp32_precision says more, but once it is set torch 2.14's compiler, which still asks by these names, raises.
+    The newer fp32_precision says more, but once it is set these can't be read, and torch 2.14's compiler, which still asks by them, raises:
+    so does this, UserError.
     """
-    return torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    try:
+        return torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+    except RuntimeError as error:
+        rule = "this process has set torch's fp32_precision, beside which torch can't tell what products and convolutions round to"
+        raise UserError(f"{rule}; leave it as it is by default: training.precision says how a recipe computes") from error
+
+
+def _round(convolutions: bool, products: str) -> None:
+    torch.backends.cudnn.allow_tf32 = convolutions
+    torch.set_float32_matmul_precision(products)  # a CPU's too, where allow_tf32 is a GPU's alone
