@@ -16,7 +16,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from visiontune.augmentation.apply_ops import Ops
-from visiontune.augmentation.engines import random_geometry
+from visiontune.augmentation.engines import device_colour_spaces, device_geometry, random_geometry
 from visiontune.augmentation.engines.batched import BATCHED
 from visiontune.augmentation.engines.device import DEVICE, left_to_cpu
 from visiontune.augmentation.engines.device_colour_spaces import grey_of, hsv_of, rgb_of
@@ -204,6 +204,40 @@ def test_no_op_waits_for_a_gpus_values(name: str) -> None:
     """Tensors without memory stand for pictures, and refuse to be read: neither a value nor a size may depend on them."""
     with FakeTensorMode(allow_non_fake_inputs=True):
         Ops(16, "device").apply(name, 0.7, torch.zeros(20, 16, 16, 3, dtype=torch.uint8), np.arange(0, 20, 2), np.arange(20), 3)  # type: ignore[arg-type]
+
+
+class Sent(TorchDispatchMode):
+    """Counts tensors that get from the CPU to another device."""
+
+    num = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        given = [one.device.type for one in args if isinstance(one, torch.Tensor)]
+        self.num += isinstance(made, torch.Tensor) and made.device.type != "cpu" and "cpu" in given
+        return made
+
+
+@pytest.mark.parametrize("name", DEVICE)
+def test_no_op_sends_a_gpu_what_it_would_wait_for(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only to_device pins what it sends. torch.tensor sends a number that is told a device, past what a dispatch mode sees."""
+
+    def pinned(values: Any, device: torch.device) -> torch.Tensor:
+        return torch.empty(values.shape, dtype=torch.as_tensor(values[:0]).dtype, device=device)
+
+    def tensor(*args: Any, device: Any = None, **more: Any) -> torch.Tensor:
+        assert device is None, "torch.tensor waits for a GPU"
+        return made(*args, **more)
+
+    made = torch.tensor
+    for module in (device_geometry, device_colour_spaces):
+        monkeypatch.setattr(module, "to_device", pinned)
+    monkeypatch.setattr("visiontune.augmentation.to_device.to_device", pinned)
+    monkeypatch.setattr(torch, "tensor", tensor)
+    pictures = torch.zeros(20, 16, 16, 3, dtype=torch.uint8, device="meta")
+    with Sent() as sent:
+        Ops(16, "device").apply(name, 0.7, pictures, np.arange(0, 20, 2), np.arange(20), 3)  # type: ignore[arg-type]
+    assert sent.num == 0
 
 
 @pytest.mark.parametrize("policy", ["soft_trivialaugment", "three_augment"])
