@@ -12,7 +12,8 @@ and ends well. Rows, each left out with its reason where its time is up or somet
     to 94 %     the same on CIFAR-10, where its files are given: seconds of training until validation is at 94 %
     small batches   ResNet-18 of a quarter of the width in batches of 32, which wait for launches: seconds of an epoch as it is, compiled,
                 and with CUDA graphs (compile_mode: reduce-overhead), each against the row above it
-    JPEGs       ResNet-50 on JPEGs of 256 px at 224, pictures/s, against torchvision's ImageFolder and torch's DataLoader, with autocast
+    JPEGs       ResNet-50 on JPEGs of 256 px at 224, decoded in every epoch, pictures/s, against torchvision's ImageFolder and torch's
+                DataLoader, with autocast
     policies    pictures/s that each augmentation policy makes on the device, from bytes to float32
 
 `pictures_percent` is the share of an epoch that goes where the same steps are made over one batch that is kept: what a GPU waits for
@@ -36,7 +37,7 @@ from typing import Any
 import torch
 
 from common.result import Result, arguments, parse
-from parts.gpu_pictures import made_store, write_jpegs
+from parts.gpu_pictures import made_store, streamed, write_jpegs
 from parts.gpu_runs import WEAK, Epochs, by_hand, by_loader, compiled, ours, pictures_percent, recipe_of, steady_s, to_goal
 from visiontune.augmentation.policy import build_policy
 from visiontune.data.prepare import prepare
@@ -120,7 +121,10 @@ def cifar_rows(args: argparse.Namespace, folder: Path) -> Iterator[tuple[str, Ca
 
 
 def jpeg_rows(args: argparse.Namespace, folder: Path) -> Iterator[tuple[str, Callable[[], Row]]]:
-    """Pictures/s of training and validation together, of which both loops have as many."""
+    """Pictures/s of training and validation together, of which both loops have as many.
+
+    So few would stay on the device as bytes, and be decoded once: they are streamed, as those of a large set are.
+    """
     size, batch = args.jpeg_size, args.jpeg_batch
     write_jpegs(folder / "jpegs", args.jpegs, size * 8 // 7)
     data = {"source": "folder", "path": str(folder / "jpegs"), "image_size": size, "store": "encoded", "duplicates": "keep"}
@@ -129,8 +133,9 @@ def jpeg_rows(args: argparse.Namespace, folder: Path) -> Iterator[tuple[str, Cal
     nums = len(store.train_idx), len(store.val_idx)
 
     def visiontune() -> Row:
-        epoch_s = steady_s(ours(args, recipe, store))
-        return {"pictures_per_s": sum(nums) / epoch_s, "pictures_percent": pictures_percent(args, recipe, store, epoch_s)}
+        with streamed():
+            epoch_s = steady_s(ours(args, recipe, store))
+            return {"pictures_per_s": sum(nums) / epoch_s, "pictures_percent": pictures_percent(args, recipe, store, epoch_s)}
 
     def usual() -> Row:
         return {"pictures_per_s": sum(nums) / steady_s(by_loader(args, recipe, store, folder / "jpegs"))}

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from visiontune.data.store.store import Store
 from visiontune.training.checks.made_store import in_memory
+from visiontune.training.input import open_pictures as opening
 from visiontune.training.input.batches import Pictures
 from visiontune.training.input.epoch_order import IntArray
 
@@ -56,6 +57,16 @@ def write_jpegs(folder: Path, num: int, size: int) -> None:
 def num_cores() -> int:
     """That this process may use."""
     return len(os.sched_getaffinity(0))
+
+
+@contextmanager
+def streamed() -> Iterator[None]:
+    """Nothing stays on the device while the block runs, as of a set that is too large for it."""
+    kept, opening._RESIDENT_BYTES = opening._RESIDENT_BYTES, {}
+    try:
+        yield
+    finally:
+        opening._RESIDENT_BYTES = kept
 
 
 @contextmanager

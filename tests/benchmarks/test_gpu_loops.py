@@ -8,9 +8,13 @@ from tiny import model_section
 from torch import Tensor
 from torch.nn import functional as F
 
-from parts.gpu_pictures import made_store
+from gpu import BASE
+from parts.gpu_pictures import made_store, streamed
 from peers.gpu_loops import MARGIN, Resident, halved, train
 from visiontune.models.build import build_model
+from visiontune.spec.parse import load_recipe
+from visiontune.training.input.fit_preprocessing import fit_preprocessing
+from visiontune.training.input.open_pictures import open_pictures
 
 
 def resident(*, is_training: bool, dtype: torch.dtype = torch.float32) -> Resident:
@@ -46,3 +50,12 @@ def test_halved_weights_learn_as_whole_ones(dtype: torch.dtype) -> None:
     given = {"batch_size": 16, "lr": 0.05, "num_epochs": 10}
     *_, (_, top1) = train(network, lambda: train_set.batches(16), 6, lambda: val_set.batches(16), **given)
     assert top1 > 0.9
+
+
+def test_pictures_that_are_streamed_stay_nowhere() -> None:
+    """So that JPEGs are decoded in each epoch, as the peer's are."""
+    store = made_store(80, 8)
+    given = {"preprocessing": fit_preprocessing(load_recipe(BASE).preprocessing, store)}
+    with streamed():
+        assert open_pictures(store, store.val_idx, torch.device("cpu"), **given).resident is None
+    assert open_pictures(store, store.val_idx, torch.device("cpu"), **given).resident is not None

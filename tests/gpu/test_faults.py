@@ -41,26 +41,33 @@ def test_out_of_memory_beside_a_neighbour_is_not_the_trials_fault() -> None:
     assert ended.returncode == 0, ended.stderr
 
 
-def test_a_broken_context_ends_its_process_and_no_other() -> None:
-    """By an index beyond the end, which CUDA notices in a kernel."""
-    ended = run("""
+@pytest.mark.parametrize("device", [pytest.param("cpu", marks=pytest.mark.heavy), "cuda"])
+def test_a_broken_context_ends_its_process_and_no_other(device: str, tmp_path: Path) -> None:
+    """By an index beyond the end, which CUDA notices in a kernel; a CPU's process is told CUDA's words."""
+    broken = 'torch.zeros(2, device="cuda")[torch.full((1,), 5, device="cuda")]; torch.cuda.synchronize()'
+    told = 'raise torch.AcceleratorError("CUDA error: device-side assert triggered")'
+    ended = run(f"""
+        from pathlib import Path
+        from tiny import make_recipe, make_store
         from visiontune.errors import MachineFault
+        from visiontune.filesystem.study_folder import StudyFolder
         from visiontune.tuning.legs import run_leg
-        def reports(*_):
-            torch.zeros(2, device="cuda")[torch.full((1,), 5, device="cuda")]
-            torch.cuda.synchronize()
-            yield
-        run_leg.train_leg, run_leg.LINGER_S = reports, 1.0
         from visiontune.tuning.records.leg import Leg
+        def reports(*_):
+            {broken if device == "cuda" else told}
+            yield
+        run_leg.train_leg, run_leg.LINGER_S = reports, 0.1
+        worker = run_leg.Worker(make_store(), StudyFolder(Path({str(tmp_path)!r})), {1.0 if device == "cuda" else 0.0})
         try:
-            next(run_leg.Worker(None, None, 1.0).run(Leg("0", 0, None, 0)))
+            next(worker.run(Leg("00000", 0, make_recipe(), 0)))
         except MachineFault as error:
             print(error, flush=True)
         time.sleep(60)
     """)
     assert ended.returncode == 1, ended.stderr
-    assert ": CUDA error: " in ended.stdout
-    assert run("gpu.GpuShare.take(1.0).give_back()").returncode == 0
+    assert ": CUDA error: " in ended.stdout, ended.stderr
+    if device == "cuda":
+        assert run("gpu.GpuShare.take(1.0).give_back()").returncode == 0
 
 
 def test_memory_is_given_back_between_trials(tmp_path: Path) -> None:

@@ -40,14 +40,16 @@ def rounds_to_10_bits(device: str) -> bool:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "tf32"])
-def test_full_precision_is_full_in_products_and_convolutions_and_tf32_in_neither(device: str, precision: str) -> None:
+def test_full_precision_is_full_in_products_and_convolutions_and_tf32_is_not(device: str, precision: str) -> None:
     arithmetic = Arithmetic(torch.device(device), precision)
     with arithmetic.evaluating():
         found = errors(device)
         with exactly(arithmetic.device):
             exact = errors(device)
     is_rounded = precision == "tf32" and rounds_to_10_bits(device)
-    assert {name: error > BETWEEN for name, error in found.items()} == dict.fromkeys(found, is_rounded), found
+    assert (found["product"] > BETWEEN) == is_rounded, found
+    # cuDNN may round where it is allowed to: of a small convolution's kernels another may be faster.
+    assert found["convolution"] < BETWEEN or is_rounded, found
     assert max(exact.values()) < BETWEEN
 
 
