@@ -17,13 +17,16 @@ from tiny import make_recipe, make_store, model_section, section
 from torch import Tensor
 from torch.nn import functional as F
 
+from visiontune.api.inputs import spec_to_go_on
 from visiontune.data.store.store import DataInfo
 from visiontune.errors import UserError
+from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.spec.declarations import teacher_files
 from visiontune.spec.declarations.teacher_files import settle_teacher
 from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.kept_files import keep_files, load_files
 from visiontune.spec.parse import load_recipe, load_study
+from visiontune.spec.read_identity import spec_of_identity
 from visiontune.spec.yaml.yaml_writer import dump_recipe, to_yaml
 from visiontune.training import teacher
 from visiontune.training.loop import train
@@ -31,6 +34,8 @@ from visiontune.training.setup import set_up
 from visiontune.training.teacher import build_teaching, problem_of_teacher
 from visiontune.tuning.cluster.ray_submit import submit
 from visiontune.tuning.preflight.preflight import preflight
+from visiontune.tuning.study.open_storage import create_or_resume
+from visiontune.tuning.study.read_study import load_files_of
 
 CPU = torch.device("cpu")
 
@@ -156,6 +161,29 @@ def test_a_teacher_is_its_content_and_travels_with_the_study(tmp_path: Path, mon
     monkeypatch.setattr(teacher_files, "_found", {})
     with pytest.raises(UserError, match="the teacher big has changed"):
         load_recipe(tmp_path / "moved" / "winner.yaml")
+
+
+def test_a_study_goes_on_with_its_copy_of_a_teacher_that_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Under its own name alone: to another study the teacher is gone. What a study is read for later needs no file of it either."""
+    (tmp_path / "there").mkdir()
+    make_teacher(tmp_path / "there", make_store(num=60))
+    studies, given = StudiesFolder(tmp_path / "studies"), study(tmp_path, {"choice": [str(tmp_path / "there" / "big.yaml")]})
+    folder = studies.study("one")
+    spec = load_study(given)
+    folder.path.mkdir(parents=True)
+    create_or_resume(folder, spec)
+    (tmp_path / "there" / "big.yaml").unlink()
+    monkeypatch.setattr(teacher_files, "_found", {})
+    assert spec_to_go_on(given, (), {}, studies).identity() == spec.identity()
+    assert re.search(r"there is no \S+big\.yaml any more: the study's copy .*/studies/one/teachers/", caplog.text)
+    with pytest.raises(UserError, match=r"there is no .*big\.yaml"):
+        spec_to_go_on({**given, "study": "two"}, (), {}, studies)
+
+    monkeypatch.setattr(teacher_files, "_found", {})
+    assert load_files_of(folder) == ()
+    assert spec_of_identity(spec.identity(), "one").identity() == spec.identity()
 
 
 REFUSED: dict[str, dict[str, Any]] = {

@@ -12,8 +12,10 @@ from visiontune.errors import UserError
 from visiontune.filesystem.path_kind import kind_of, with_home
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.spec.declarations.start import StartRecipe
+from visiontune.spec.declarations.teacher_files import KEPT, copies_at_hand, teachers_named
 from visiontune.spec.declarations.trial_recipe import TrialRecipe
-from visiontune.spec.parse import is_space, load_recipe, load_start_recipe, load_study, name_of
+from visiontune.spec.kept_files import load_named
+from visiontune.spec.parse import is_space, load_recipe, load_start_recipe, load_study, name_of, study_name
 from visiontune.spec.reading.overrides import override_texts
 from visiontune.spec.space.study_spec import StudySpec
 from visiontune.tuning.study.study_place import find_study
@@ -50,6 +52,22 @@ def renamed(name: str | None) -> dict[str, str]:
 def spec_of(space: File, overrides: Sequence[str], more: Mapping[str, Any]) -> StudySpec:
     """A search-space file or its content. Raises UserError with every problem."""
     return load_study(_file_of(space, "a search space"), words(overrides, more))
+
+
+def spec_to_go_on(space: File, overrides: Sequence[str], more: Mapping[str, Any], studies: StudiesFolder) -> StudySpec:
+    """The same, and of a study that has copies of teachers whose files are gone, by these copies."""
+    try:
+        return spec_of(space, overrides, more)
+    except UserError:
+        folder = studies.study(study_name(space, words(overrides, more)))
+        if kind_of(folder.path / KEPT) != "folder":
+            raise
+    from visiontune.tuning.study.open_storage import open_existing
+
+    identity = open_existing(folder).attributes()["identity"]
+    load_named(identity, folder.path)
+    with copies_at_hand(teachers_named(identity)):
+        return spec_of(space, overrides, more)
 
 
 def recipe_of(recipe: File | TrialRecipe, overrides: Sequence[str], more: Mapping[str, Any]) -> TrialRecipe:

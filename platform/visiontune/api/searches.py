@@ -7,7 +7,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visiontune.api.inputs import File, Folder, path_of, renamed, spec_of, words
+from visiontune.api.inputs import File, Folder, path_of, renamed, spec_of, spec_to_go_on, words
 from visiontune.api.studies import load_study
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
@@ -49,8 +49,8 @@ def search(
     are trained SIGTERM or SIGHUP; before the first trial of a study Ctrl-C is a plain KeyboardInterrupt. Threads other than the main one
     leave signals alone.
     """
-    spec = spec_of(space, words(overrides, more), renamed(name))
     studies = StudiesFolder.of(studies_dir)
+    spec = spec_to_go_on(space, words(overrides, more), renamed(name), studies)
     folder = studies.study(spec.study)
     from visiontune.results.screens.search_screen import Screen
     from visiontune.results.study import Study
@@ -96,10 +96,11 @@ def check(
 
     `progress` prints each check as it ends. Raises UserError with every problem.
     """
-    spec = spec_of(space, overrides, more)
+    studies = StudiesFolder.of(studies_dir)
+    spec = spec_to_go_on(space, overrides, more, studies)
     from visiontune.results.checks.study_check import check_study
 
-    return check_study(spec, StudiesFolder.of(studies_dir), is_run=run, is_quiet=not progress)
+    return check_study(spec, studies, is_run=run, is_quiet=not progress)
 
 
 def sample(space: File, overrides: Sequence[str] = (), *, n: int = 3, seed: int = 0, **more: Any) -> list[TrialRecipe]:

@@ -55,9 +55,9 @@ def enqueue(
     """
     folder = folder_of(study, studies_dir)
     from visiontune.tuning.proposals.start_recipes import enqueue_in
-    from visiontune.tuning.study.read_study import load_plugins_of
+    from visiontune.tuning.study.read_study import load_files_of
 
-    with in_use(load_plugins_of(folder, storage)):
+    with in_use(load_files_of(folder, storage)):
         return enqueue_in(folder, storage, start_recipe_of(recipe, overrides, more))
 
 
@@ -83,10 +83,10 @@ def rehearse(
     refuse_outside(FEW, max_concurrent_trials=max_concurrent_trials)
     found = load_study(study, studies_dir=studies_dir, storage=storage)
     from visiontune.results.rehearsal import rehearse_study
-    from visiontune.tuning.study.read_study import load_plugins_of
+    from visiontune.tuning.study.read_study import load_files_of
 
     asked = {"sampler": sampler, "reduction_factor": reduction_factor, "min_epochs": min_epochs}
-    with in_use(load_plugins_of(found.folder, storage)):
+    with in_use(load_files_of(found.folder, storage)):
         return rehearse_study(found.record, asked, num_workers=max_concurrent_trials, num_seeds=seeds)
 
 

@@ -15,7 +15,7 @@ from visiontune.results.tables.used import bytes_of
 from visiontune.spec.declarations.call_ranges import MANY, refuse_outside
 from visiontune.spec.plugins import in_use
 from visiontune.tuning.records.records import StudyRecord, TrialRecord
-from visiontune.tuning.study.read_study import load_plugins_of
+from visiontune.tuning.study.read_study import load_files_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,7 +80,7 @@ class StudyTables:
         return pareto(self._with_costs(), cost)
 
     def _with_costs(self) -> StudyRecord:
-        with in_use(load_plugins_of(self.folder, self.storage_url)):
+        with in_use(load_files_of(self.folder, self.storage_url)):
             return with_costs(self.record)
 
     @property
@@ -122,7 +122,7 @@ class StudyTables:
         from visiontune.results.tables.next_search import next_search
         from visiontune.tuning.importance.importance import importance_of
 
-        with in_use(load_plugins_of(self.folder, self.storage_url)):
+        with in_use(load_files_of(self.folder, self.storage_url)):
             found = importance_of(self.record, seed)
             return Why(found, next_search(self.record, found))
 
@@ -135,7 +135,7 @@ class StudyTables:
             if (found := self.ablation) is None:
                 raise UserError(f"study {self.name} has no ablation yet; `visiontune ablate {self.name}` makes one")
             return ablation_figure(found)
-        with in_use(load_plugins_of(self.folder, self.storage_url)):
+        with in_use(load_files_of(self.folder, self.storage_url)):
             return figure_of(self.record, name)
 
     @property

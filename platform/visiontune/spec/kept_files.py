@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from visiontune.filesystem.atomic_write import write_whole
 from visiontune.spec import plugins
 from visiontune.spec.declarations import teacher_files
-from visiontune.spec.declarations.teacher_files import files_of, kept_as, load_kept_teachers, teachers_of
+from visiontune.spec.declarations.teacher_files import files_of, kept_as, load_kept_teachers, teachers_named, teachers_of
 from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.parse import load_recipe
 from visiontune.spec.space.study_spec import StudySpec
@@ -30,6 +31,14 @@ def load_files(recipe: TrialRecipe, folder: Path) -> None:
     """Make a recipe that came without its file usable in this process. Raises UserError for what is wrong or gone."""
     plugins.load_kept(recipe.plugins, folder / plugins.KEPT)
     load_kept_teachers(teachers_of(recipe.loss), folder / teacher_files.KEPT)
+
+
+def load_named(identity: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
+    """The same of all that a study's identity names; the keys of its plugins."""
+    keys = tuple(identity.get("plugins", ()))
+    plugins.load_kept(keys, folder / plugins.KEPT)
+    load_kept_teachers(teachers_named(identity), folder / teacher_files.KEPT)
+    return keys
 
 
 def teachers_in(of: StudySpec | TrialRecipe) -> Iterable[str]:

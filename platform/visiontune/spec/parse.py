@@ -118,6 +118,12 @@ def load_recipe(source: Source, overrides: Sequence[str] = ()) -> TrialRecipe:
         return replace(recipe, phases=found)
 
 
+def study_name(source: Source, overrides: Sequence[str] = ()) -> str:
+    """What a search space calls its study, "" where it does not say; nothing else of it is read. Raises UserError for what is none."""
+    found = _root(source, Reader(with_domains=True), STUDY, overrides).items.get("study")
+    return "" if found is None else str(found[1].value)
+
+
 def load_start_recipe(source: Source | None, overrides: Sequence[str] = ()) -> StartRecipe:
     """A recipe to begin with: a file, or its content, with overrides on top; without one, what the overrides say. Raises UserError."""
     if source is not None:

@@ -24,7 +24,7 @@ from visiontune.tuning.search_on_cluster import search_on_cluster
 from visiontune.tuning.study.driver_lease import driver_lease
 from visiontune.tuning.study.driver_lock import driver_lock
 from visiontune.tuning.study.open_storage import mend_journal, open_existing
-from visiontune.tuning.study.read_study import load_plugins_of, study_record
+from visiontune.tuning.study.read_study import load_files_of, study_record
 from visiontune.tuning.study.study_storage import Storage
 
 
@@ -49,7 +49,7 @@ def retrain_study(
     and where nothing was trained in full; SearchFailed, NoCluster, and Died as a search.
     """
     with ExitStack() as stack:
-        stack.enter_context(in_use(load_plugins_of(folder, url)))
+        stack.enter_context(in_use(load_files_of(folder, url)))
         stack.enter_context(driver_lock(folder))
         if mended := mend_journal(folder, url):
             say(mended)

@@ -27,7 +27,8 @@ from visiontune.results.tables.ablation_table import Ablation
 from visiontune.results.tables.importance_table import Why
 from visiontune.results.tables.next_search import next_search
 from visiontune.results.tables.trial_costs import with_costs
-from visiontune.spec.plugins import in_use, load_kept
+from visiontune.spec.kept_files import load_named
+from visiontune.spec.plugins import in_use
 from visiontune.training.train_recipe import find_device
 from visiontune.tuning.importance.importance import importance_of
 from visiontune.tuning.records.records import StudyRecord
@@ -41,8 +42,7 @@ def report(
 ) -> Path:
     """`write_report` with a screen and the study's plugins; report.html of its folder for None."""
     cache = StudiesFolder(folder.path.parent).data_cache
-    plugins = tuple(study.identity.get("plugins", ()))
-    load_kept(plugins, folder.plugins)
+    plugins = load_named(study.identity, folder.path)
     ablation = read_ablation(folder, storage_url)
     with IngestScreen.of(progress) as screen, in_use(plugins):
         how: dict[str, Any] = {"device": device, "is_looking": is_looking, "tell": screen.tell, "ablation": ablation}

@@ -22,7 +22,7 @@ from visiontune.tuning.retraining import ablation as policy
 from visiontune.tuning.retraining.winner import winner_of
 from visiontune.tuning.study.open_storage import open_existing
 from visiontune.tuning.study.read_confirmations import results_of
-from visiontune.tuning.study.read_study import epoch_seconds, load_plugins_of, study_record
+from visiontune.tuning.study.read_study import epoch_seconds, load_files_of, study_record
 from visiontune.tuning.study.study_storage import Storage
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
@@ -61,7 +61,7 @@ def ablate_study(
     refuse_outside((1, 100), seeds=seeds)
     limit = limit_of(budget)
     check_address(address)
-    with in_use(load_plugins_of(folder, storage)):
+    with in_use(load_files_of(folder, storage)):
         opened = open_existing(folder, storage)
         plan = _plan(folder, opened, storage, seeds)
         _refuse_small(plan, limit)
@@ -88,7 +88,7 @@ def read_ablation(folder: StudyFolder, storage: str = "journal") -> Ablation | N
     asked = opened.attributes().get(policy.ABLATED)
     if not asked:
         return None
-    with in_use(load_plugins_of(folder, storage)):
+    with in_use(load_files_of(folder, storage)):
         plan = _plan(folder, opened, storage, int(asked["num_seeds"]))
         done = results_of(opened.attributes(), policy.PREFIX)
         return ablation_of(folder.name, plan, done, asked["budget"]) if asked["winner"] == plan.winner.number else None

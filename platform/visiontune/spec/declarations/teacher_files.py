@@ -7,7 +7,10 @@ key lie is remembered in this process; whoever gets a recipe by other ways than 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,7 @@ _MARK = "@sha256:"
 WINNER = "winner"
 _SUFFIX = ".safetensors"
 _CHUNK_BYTES = 1 << 24
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -43,10 +47,14 @@ class TeacherFiles:
 
 
 _found: dict[str, TeacherFiles] = {}
+_copied = ContextVar[Mapping[str, str]]("copied")
 
 
 def settle_teacher(given: str, file: str) -> str:
-    """The key of what `file` names, a path from its folder or from here, or a key of what is kept beside it. Raises UserError."""
+    """The key of what `file` names, a path from its folder or from here, or a key of what is kept beside it. Raises UserError.
+
+    Where nothing is there any more, it is the one of that name that has `copies_at_hand`, which is logged as a warning.
+    """
     name, _, digest = given.partition(_MARK)
     if digest and given in _found:
         return given
@@ -59,10 +67,24 @@ def settle_teacher(given: str, file: str) -> str:
                 raise UserError(f"a teacher is named by its recipe, but got {path}; nearest is {path.with_suffix('.yaml')}")
             files = _beside(path / f"{WINNER}.yaml" if path.is_dir() else path)
             return _read(files, _name_of(files.recipe))
+    if (key := _copied.get({}).get(_name_of(_recipe_of(Path(name))))) is not None:
+        kept = _found[key].weights
+        _log.warning("there is no %s any more: the study's copy takes its place, of the same SHA-256: %s", base / name, kept)
+        return key
     rule = "a teacher is a study's folder with its winner, or a recipe NAME.yaml with NAME.safetensors beside it"
     path = base / name
     near = near_names(path.name, (one.name for one in path.parent.glob("*") if one.is_dir() or one.suffix == ".yaml"))
     raise UserError(f"{rule}, but there is no {name}{near}")
+
+
+@contextmanager
+def copies_at_hand(keys: Iterable[str]) -> Iterator[None]:
+    """While the block runs, these, which are loaded, stand for teachers of their names that are gone."""
+    before = _copied.set({key.partition(_MARK)[0]: key for key in keys})
+    try:
+        yield
+    finally:
+        _copied.reset(before)
 
 
 def files_of(key: str) -> TeacherFiles:
@@ -86,6 +108,13 @@ def teachers_of(loss: Mapping[str, Any]) -> tuple[str, ...]:
     return (loss["teacher_from"],) if "teacher_from" in loss else ()
 
 
+def teachers_named(identity: Mapping[str, Any]) -> list[str]:
+    """The keys that a study's identity names, in its branches and choices too."""
+    given = [value for key, value in identity.items() if "teacher_from" in key.split(".")]
+    values = [one for value in given for one in (value if isinstance(value, list | tuple) else [value])]
+    return [one for one in values if isinstance(one, str) and _MARK in one]
+
+
 def kept_as(key: str, folder: Path) -> TeacherFiles:
     """What its files are called in a folder of kept ones."""
     return _beside(folder / f"{key.partition(_MARK)[2]}.yaml")
@@ -93,6 +122,10 @@ def kept_as(key: str, folder: Path) -> TeacherFiles:
 
 def _beside(recipe: Path) -> TeacherFiles:
     return TeacherFiles(recipe, recipe.with_suffix(_SUFFIX))
+
+
+def _recipe_of(path: Path) -> Path:
+    return path if path.suffix else path / f"{WINNER}.yaml"
 
 
 def _name_of(recipe: Path) -> str:

@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from visiontune.errors import UserError, first_line
 from visiontune.filesystem.study_folder import StudyFolder
-from visiontune.spec.plugins import load_kept
+from visiontune.spec.kept_files import load_named
 from visiontune.spec.space.study_spec import Budget, Objective, brackets_of, rungs_of
 from visiontune.tuning.ranking.adaptive_rungs import AdaptiveRungs
 from visiontune.tuning.ranking.constraints import num_counted
@@ -92,11 +92,9 @@ def epoch_seconds(trial: FrozenTrial) -> dict[int, float]:
     return {int(epoch): float(seconds) for epoch, seconds in trial.user_attrs.get("spent", {}).get("epoch_s", {}).items()}
 
 
-def load_plugins_of(folder: StudyFolder, url: str = "journal") -> tuple[str, ...]:
-    """The plugins that a study names, loaded from its folder. Raises UserError where there is no study or one of them is gone."""
-    keys = tuple(open_existing(folder, url).attributes()["identity"].get("plugins", ()))
-    load_kept(keys, folder.plugins)
-    return keys
+def load_files_of(folder: StudyFolder, url: str = "journal") -> tuple[str, ...]:
+    """Load a study's plugins and teachers from its folder; the plugins' keys. Raises UserError where there is no study, or one is gone."""
+    return load_named(open_existing(folder, url).attributes()["identity"], folder.path)
 
 
 def study_record(storage: Storage, name: str, ending: Ending | None = None, driver: Driver | None = None) -> StudyRecord:
