@@ -19,7 +19,7 @@ from visiontune.models.architectures.lenet import lenet5
 from visiontune.models.architectures.mobilenet import mobilenet_v1
 from visiontune.models.architectures.nin import nin
 from visiontune.models.architectures.wideresnet import PreActivation, wideresnet
-from visiontune.models.architectures.zfnet import zfnet
+from visiontune.models.architectures.zfnet import LocalContrast, zfnet
 from visiontune.spec.tables.models_own import OWN_MODELS
 
 
@@ -110,6 +110,13 @@ def test_zfnets_small_stem_leaves_something_of_small_pictures() -> None:
     network = zfnet(num_classes=10, in_channels=3, image_size=32, stem="small", width_factor=0.05)
     assert sides(network, 32, (nn.Conv2d,)) == [32, 16, 8, 8, 8]
     assert network.get_submodule("fc6").in_features == 13 * 3 * 3
+
+
+def test_responses_are_normalised_by_the_papers_formula() -> None:
+    """Section 3.3 of Krizhevsky et al. 2012, in which the sum is no mean; of responses so large that it counts."""
+    x_NCHW = 30 * torch.randn(2, 12, 3, 3)
+    sums = [x_NCHW[:, max(0, at - 2) : at + 3].square().sum(1) for at in range(12)]
+    torch.testing.assert_close(LocalContrast()(x_NCHW), x_NCHW / (2 + 1e-4 * torch.stack(sums, 1)) ** 0.75)
 
 
 def test_alexnet_of_2012_has_the_layers_of_the_paper() -> None:

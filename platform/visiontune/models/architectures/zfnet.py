@@ -59,10 +59,12 @@ def _named(*layers: tuple[str, nn.Module]) -> dict[str, nn.Module]:
 
 
 class LocalContrast(nn.LocalResponseNorm):
-    """ "Contrast normalised across feature maps", with the numbers of the network that the paper starts from (Krizhevsky et al. 2012)."""
+    """ "Contrast normalised across feature maps", with the numbers of the network that the paper starts from (Krizhevsky et al. 2012):
+    x / (2 + 1e-4 * the sum of squares over 5 neighbouring maps)^.75.
+    """
 
     def __init__(self) -> None:
-        super().__init__(5, alpha=1e-4, beta=0.75, k=2.0)
+        super().__init__(5, alpha=5e-4, beta=0.75, k=2.0)  # torch divides alpha by the 5
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """Computed in float32, as torch has no such pooling in bf16 on a CPU."""
