@@ -8,12 +8,13 @@ import random
 from pathlib import Path
 
 import pytest
+from sample_study import row
 from simulated_search import drive, make_spec, report
 
 from visiontune.cli import main
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.results.study import Study
-from visiontune.results.tables.next_search import next_search
+from visiontune.results.tables.next_search import _failing_ends, next_search
 from visiontune.tuning.importance.importance import importance_of
 from visiontune.tuning.records.leg import Report
 from visiontune.tuning.study.open_storage import create_or_resume
@@ -59,6 +60,18 @@ def test_noise_gives_no_advice(tmp_path: Path, seed: int) -> None:
     assert not [one.name for one in found.params if one.verdict != "not known yet"] and not found.interactions
     (said,) = next_search(study, found)
     assert said.startswith("Too few trials to say more: of the variance of 50 trials' values")
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_trial_at_the_very_end_of_what_works_is_not_beyond_it(tmp_path: Path, sign: int) -> None:
+    """By hand: eight failed at an end of the range, twenty elsewhere did not; of one more that did not fail there it depends."""
+    name, (end, rest, side) = "model.lenet5.width", (1, 2, "below") if sign > 0 else (4, 3, "above")
+    failed = [row(number, "failed", {}, {name: end}, "infeasible") for number in range(8)]
+    good = [row(number, "complete", {9: 0.5}, {name: rest}) for number in range(8, 28)]
+    space = make_spec(tmp_path / "study").space
+    (said,) = _failing_ends([*failed, *good], space)
+    assert said == f"{name} {side} {rest}: all 8 trials there failed, of the other 20 0"
+    assert not [*_failing_ends([*failed, *good, row(28, "complete", {9: 0.5}, {name: end})], space)]
 
 
 def test_what_the_program_takes_no_more_of_is_not_widened(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ share a value if values were dealt to the trials at random. It is held below ALP
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -91,16 +92,16 @@ def _failing(study: StudyRecord, space: Space) -> Iterator[str]:
 
 def _failing_ends(trials: Sequence[TrialRecord], space: Space) -> Iterator[str]:
     """Ends of ranges beyond which every trial failed."""
-    ranges = [(name, domain) for name, domain, _ in space.domains() if not isinstance(domain, Choice)]
-    for name, _ in ranges:
-        for is_high in (False, True):
-            having = sorted((trial for trial in trials if name in trial.params), key=lambda trial: trial.params[name], reverse=is_high)
-            usable = next((place for place, trial in enumerate(having) if not _has_failed(trial)), 0)
-            failed = sum(map(_has_failed, having))
-            if usable and chance(len(having), failed, usable, usable) < ALPHA / (2 * len(ranges)):
-                side, rest = "above" if is_high else "below", len(having) - usable
-                last = number(having[usable].params[name])
-                yield f"{name} {side} {last}: all {usable} trials there failed, of the other {rest} {failed - usable}"
+    ranges = [name for name, domain, _ in space.domains() if not isinstance(domain, Choice)]
+    for name in ranges:
+        having = [trial for trial in trials if name in trial.params]
+        usable = [trial.params[name] for trial in having if not _has_failed(trial)]
+        for side, end, is_beyond in (("below", min, operator.lt), ("above", max, operator.gt)) if usable else ():
+            last, failed = end(usable), len(having) - len(usable)
+            num = sum(is_beyond(trial.params[name], last) for trial in having)
+            if num and chance(len(having), failed, num, num) < ALPHA / (2 * len(ranges)):
+                rest = len(having) - num
+                yield f"{name} {side} {number(last)}: all {num} trials there failed, of the other {rest} {failed - num}"
 
 
 def _has_failed(trial: TrialRecord) -> bool:
