@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.results.plots.ablation_plot import ablation_figure
 from visiontune.results.retraining.ablate_study import limit_of
 from visiontune.results.tables.ablation_table import Ablation, ablation_of
+from visiontune.results.tables.winner_lines import Estimate
 from visiontune.tuning.retraining import ablation as policy
 from visiontune.tuning.search.search_run import SearchRun
 from visiontune.tuning.study.open_storage import mend_journal, open_existing
@@ -87,6 +90,12 @@ def test_gains_are_the_differences_that_were_made(folder: Path) -> None:
     assert set(ended.values()) == {1} and len(ended) == 4 * 3, "of two factors only four recipes differ"
     assert not found.left_out and "+0.1800 (+0.1800 to +0.1800)" in str(found)
     assert len(ablation_figure(found).data) == 3
+    cut = replace(found, rows=tuple(replace(row, value=Estimate.of([0.97, 0.98, 1.0], "val_top1")) for row in found.rows))
+    bars, value = ablation_figure(cut).data[2].error_x, cut.rows[0].value
+    assert value is not None and value.low is not None and value.high == 1.0 > value.mean
+    assert [value.mean + bars.array[0], value.mean - bars.arrayminus[0]] == pytest.approx([1.0, value.low]), "no accuracy is above 1"
+    told = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert (told["budget"], told["status"], told["num_seeds"]) == ("", "", 3)
 
 
 def test_a_kill_loses_nothing_and_trains_nothing_twice(folder: Path) -> None:

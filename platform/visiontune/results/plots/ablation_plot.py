@@ -42,5 +42,7 @@ def _step(row: Row) -> str:
 
 
 def _bars(estimates: Sequence[Estimate]) -> dict[str, Any]:
-    """Half the interval to either side; none of a single seed."""
-    return {"type": "data", "array": [0.0 if one.low is None else one.mean - one.low for one in estimates]}
+    """Either side of the interval, which the metric's own range may cut; none of a single seed."""
+    up = [0.0 if one.high is None else one.high - one.mean for one in estimates]
+    down = [0.0 if one.low is None else one.mean - one.low for one in estimates]
+    return {"type": "data", "symmetric": False, "array": up, "arrayminus": down}

@@ -52,9 +52,10 @@ class Ablation:
     def to_dict(self) -> dict[str, Any]:
         """As JSON can carry it."""
         known = {"study": self.name, "metric": self.objective.metric, "mode": self.objective.mode, "winner": self.winner}
+        asked = {"num_seeds": self.num_seeds, "budget": self.budget, "status": self.status}
         rows = [asdict(row) for row in self.rows]
         factors = [{"name": one.name, "before": dict(one.before), "after": dict(one.after)} for one in self.factors]
-        return {**known, "num_seeds": self.num_seeds, "factors": factors, "rows": rows, "left_out": list(self.left_out)}
+        return {**known, **asked, "factors": factors, "rows": rows, "left_out": list(self.left_out)}
 
     def __str__(self) -> str:
         return "\n".join(ablation_lines(self))
