@@ -45,7 +45,10 @@ def compared(first_seed: int) -> Comparison:
 
 @pytest.mark.parametrize(
     ("first_seed", "test", "p", "interval"),
-    [(0, "a paired t test", 0.002833, (0.7001142, 2.4598858)), (100, "Welch's t test", 0.07939, (-0.2054832, 3.3654832))],
+    [
+        (0, "a paired t test over 10 seeds", 0.002833, (0.7001142, 2.4598858)),
+        (100, "Welch's t test of 10 and 10 seeds", 0.07939, (-0.2054832, 3.3654832)),
+    ],
 )
 def test_the_difference_is_rs(first_seed: int, test: str, p: float, interval: tuple[float, float]) -> None:
     (found,) = compared(first_seed).differences

@@ -176,12 +176,17 @@ def difference(first: WinnerFigures, second: WinnerFigures) -> WinnerDifference 
 
     common = [seed for seed in first.values if seed in second.values]
     if len(common) > 1:
-        test, others, own = "a paired t test", [first.values[seed] for seed in common], [second.values[seed] for seed in common]
+        test, others, own = (
+            f"a paired t test over {len(common)} seeds",
+            [first.values[seed] for seed in common],
+            [second.values[seed] for seed in common],
+        )
         gaps = [one - other for one, other in zip(own, others, strict=True)]
         mean, has_spread = statistics.fmean(gaps), len(set(gaps)) > 1
         found = ttest_rel(own, others) if has_spread else None
     else:
-        test, others, own = "Welch's t test", list(first.values.values()), list(second.values.values())
+        others, own = list(first.values.values()), list(second.values.values())
+        test = f"Welch's t test of {len(others)} and {len(own)} seeds"
         mean, has_spread = statistics.fmean(own) - statistics.fmean(others), len(set(own)) > 1 or len(set(others)) > 1
         found = ttest_ind(own, others, equal_var=False) if has_spread else None
     if found is None:  # no spread at all: any difference is beyond it
