@@ -25,6 +25,7 @@ from visiontune.results.inspection.inspection_views import View
 from visiontune.results.report import to_mlflow, write_report
 from visiontune.results.report.section_table import SECTIONS
 from visiontune.results.report.shown_trials import shown_trials
+from visiontune.spec.space.study_spec import Objective
 from visiontune.tuning.ranking.ranking import ranked
 from visiontune.tuning.records.records import Candidate, Confirmation, Ending, StudyRecord
 from visiontune.tuning.study.driver_lock import driver_lock
@@ -161,12 +162,26 @@ def test_a_report_whose_winner_nobody_could_ask_says_so_at_once(tmp_path: Path, 
     ended = replace(gone_from(tmp_path), ending=Ending({"num_trials": 6.0}, "num_trials", 0))
     for is_looking in (False, True):
         write_report.write_report(folder, tmp_path, ended, out, device="cpu", is_looking=is_looking)
+        assert "has won: its cnn has 95.0\xa0% validation accuracy." in out.read_text()
         assert caplog.text.count("Nobody looked at its answers: the study in") == is_looking
+
+
+def test_without_a_test_the_answer_is_what_fresh_seeds_say_and_not_the_best_of_many(tmp_path: Path) -> None:
+    folder, seeds = StudyFolder(tmp_path), tuple(Confirmation(seed, value) for seed, value in enumerate((0.8, 0.9)))
+    folder.winner.write_text("model: {name: cnn}\n")
+    race = {"winner": RECORD.trials[2], "candidates": (Candidate(2, 0.95, seeds, 1.0),), "confirmations": seeds}
+    ended = replace(gone_from(tmp_path), ending=Ending({"hours": 1.0}, "hours", 3), **race)
+    page = write_report.html_of(folder, tmp_path, ended, device="cpu", is_looking=False)
+    assert "Trial 2 has won: its cnn has 85.0\xa0% validation accuracy over 2 fresh seeds." in page
 
 
 def test_a_search_under_way_has_a_report_that_says_so_and_what_it_can_not_know(tmp_path: Path) -> None:
     text = write_report.html_of(StudyFolder(tmp_path), tmp_path, gone_from(tmp_path), device="cpu", is_looking=True)
     assert "not ended: 6 trials so far, of which trial 2 is the best, with 95.0\xa0% validation accuracy after 9 epochs." in text
+    loss = replace(gone_from(tmp_path), objective=Objective("val_macro_f1", "max"))
+    assert "Validation F1, mean over classes by epoch" in write_report.html_of(
+        StudyFolder(tmp_path), tmp_path, loss, device="cpu", is_looking=False
+    )
     assert "What mattered can&#39;t be told: " in text and "visiontune show digits" in text and "visiontune predict" not in text
 
 

@@ -52,7 +52,9 @@ def _sentence(subject: ReportSubject) -> str:
         return f"Trial {winner.number} has won: its {network} gets {share} of {right[1]:,} test pictures right."
     if (tested := subject.test.get("metrics", {}).get("test_map")) is not None:
         return f"Trial {winner.number} has won: its {network} has {figure('test_top1', tested)} test mean average precision."
-    return f"Trial {winner.number} has won: its {network} has {figure(subject.metric, winner.value)} {_metric(subject)}."
+    fresh = subject.fresh
+    value, seeds = (winner.value, "") if fresh is None else (fresh.mean, f" over {plural(fresh.num_seeds, 'fresh seed')}")
+    return f"Trial {winner.number} has won: its {network} has {figure(subject.metric, value)} {_metric(subject)}{seeds}."
 
 
 def _metric(subject: ReportSubject) -> str:

@@ -84,10 +84,10 @@ def _candidate(subject: ReportSubject, one: Candidate) -> Sequence[str]:
 
 def curves(subject: ReportSubject) -> Sequence[Block]:
     """Learning curves, and what each rung let through."""
-    best, study = subject.study.best, subject.study
+    best, study, name = subject.study.best, subject.study, IN_WORDS.get(subject.metric, subject.metric)
     assert best is not None
     says = (
-        f"{IN_WORDS.get(subject.metric, subject.metric).capitalize()} by epoch, "
+        f"{name[:1].upper()}{name[1:]} by epoch, "
         f"a line for each of {plural(len(subject.shown.trials), 'trial')}; trial {best.number} "
         f"ends highest in the ranking with {figure(subject.metric, best.value)} after {plural(best.epoch, 'epoch')}. "
         f"Rungs are at {', '.join(map(str, study.rungs))} epochs."
