@@ -5,9 +5,12 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import torch
+from rich.cells import cell_len
 
 from visiontune.results.report.network_sections import classes
+from visiontune.results.screens.text import aligned, cut
 from visiontune.results.use.class_table import MAX_CLASSES, class_lines
 from visiontune.training.class_figures import ClassTable
 from visiontune.training.label_figures import label_table
@@ -45,6 +48,15 @@ def test_lines_fit_a_terminal() -> None:
         lines = class_lines(table(names, [[90000, 10000], [12345, 54321]]), width)
         assert all(len(line) <= width for line in lines), (width, lines)
         assert "…" in lines[1]
+
+
+def test_columns_line_up_whatever_alphabet_names_are_of_and_controls_do_nothing() -> None:
+    """As rich, which knows terminals, counts; "\\x1b[2J" would clear the screen."""
+    names = ["猫の絵", "e\u0301te\u0301", "👍", "한국어", "\x1b[2Jdog"]
+    assert {cell_len(line) for line in aligned([(name, "|") for name in names])} == {cell_len(r"\x1b[2Jdog  |")}
+    assert all(cell_len(cut(name * 9, width)) <= width for name in names[:4] for width in range(4, 20))
+    lines = class_lines(table(names, np.eye(5, dtype=int).tolist()), 60)
+    assert "\x1b" not in "".join(lines) and max(map(cell_len, lines)) <= 60
 
 
 def test_of_several_labels_a_class_without_a_picture_has_no_figures_in_the_report_either() -> None:

@@ -32,9 +32,15 @@ from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.inference.classifier import Classifier
 from visiontune.inference.find_pictures import Given, find_pictures
 from visiontune.inference.predict import Prediction, predictions
+from visiontune.results.checks.study_check import lines
+from visiontune.results.inspection.inspection_views import View
+from visiontune.results.inspection.study_inspection import Inspection
+from visiontune.results.use.evaluation import Confusion, Evaluation
 from visiontune.results.use.find_classifier import find_classifier
 from visiontune.results.use.labelled_pictures import class_notes, of_network, what_is_left_out
 from visiontune.results.use.predictions import Predictions
+from visiontune.training.checks.check import Check
+from visiontune.training.class_figures import ClassTable
 from visiontune.training.loop import train
 from visiontune.training.weights_file import save_weights
 from visiontune.training.weights_metadata import WeightsMetadata, read_metadata
@@ -257,6 +263,19 @@ def test_what_a_spreadsheet_would_run_is_a_text_in_csv_alone(capsys: pytest.Capt
     assert capsys.readouterr().out.splitlines()[1:] == ["'=a.png,'-1+1|x,0.75,cat,0.25,", "b.png,'@me,0.5,x,0.5,"]
     found().print("json")
     assert [json.loads(line)["path"] for line in capsys.readouterr().out.splitlines()] == ["=a.png", "b.png"]
+
+
+def test_names_that_would_move_a_terminals_cursor_are_shown_as_escapes(capsys: pytest.CaptureFixture[str]) -> None:
+    evil = "\x1b[2Jred\n"
+    found = Predictions(iter([Prediction(evil, (evil,), (0.75,)), Prediction(evil, (), (), problem=f"is no {evil}")]), 1, notes=(evil,))
+    found.print("table")
+    said = "".join(capsys.readouterr())
+    figures = ClassTable((evil, "b"), (0.5, 0.5), (0.5, 0.5), (0.5, 0.5), (2, 2), ((1, 1), (1, 1)))
+    metrics = {"top1": 0.5, "calibration_error": 0.1}
+    said += str(Evaluation(evil, 4, metrics, (0.1, 0.9), figures, (Confusion(evil, "b", 1),), {}, notes=(evil,)))
+    said += str(Inspection("s", Path("x"), (View("mistakes", "wrong", (evil,)),)))
+    said += "\n".join(lines(Check("labels", "look", f"takes b for {evil}", f"leave {evil} out")))
+    assert said.count(r"\x1b[2Jred\n") == 15 and "\x1b" not in said and "red\n" not in said
 
 
 @pytest.mark.parametrize("kind", ["csv", "json", "table"])

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from visiontune.data.file_names import printable
 from visiontune.data.prepare import found_store, num_train_about, refuse_bad, with_defaults
 from visiontune.data.prepared_store import as_read, prepared
 from visiontune.data.sample import sample_lines
@@ -220,7 +221,7 @@ def _doubts_of_sizes(spec: StudySpec, info: DataInfo) -> tuple[str, ...]:
 def lines(check: Check) -> list[str]:
     """The verdict, the check and what it found; below it a hint, where there is one."""
     first = f"  {check.verdict:4}  {check.name}: {check.said}"
-    return [first, f"        -> {check.hint}"] if check.hint else [first]
+    return [printable(line) for line in ([first, f"        -> {check.hint}"] if check.hint else [first])]
 
 
 def summary(checks: list[Check]) -> str:

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from visiontune.data.file_names import printable
 from visiontune.data.ingest.progress import Progress
 from visiontune.data.prepare import prepare
 from visiontune.data.row_names import row_names
@@ -101,6 +102,8 @@ def views_of(only: Sequence[str] | None) -> tuple[str, ...]:
     """The names of the views that are asked for, all of them for None. Raises UserError."""
     if only is None:
         return tuple(VIEWS)
+    if isinstance(only, str):
+        raise UserError(f"only is a list of views, but got {only!r}; nearest is [{only!r}]")
     unknown = [name for name in only if name not in VIEWS]
     if unknown or not only:
         given = repr(unknown[0]) if unknown else "none"
@@ -161,7 +164,7 @@ def _index(found: Inspection) -> list[str]:
 
 
 def _said(view: View) -> tuple[str, ...]:
-    return (f"left out: {view.lacks}",) if view.lacks else view.lines
+    return (f"left out: {view.lacks}",) if view.lacks else tuple(map(printable, view.lines))
 
 
 def _png(picture: Picture) -> bytes:

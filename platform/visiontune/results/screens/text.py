@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
+import unicodedata
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from functools import cache
+from itertools import accumulate
 from typing import Any
 
 from visiontune.data.file_names import printable
@@ -40,8 +44,41 @@ def duration(seconds: float | None) -> str:
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows of equal length as lines with columns two spaces apart, the first row being the header."""
     rows = [[printable(cell) for cell in row] for row in rows]
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    widths = [max(map(width_of, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(padded, row, widths)).rstrip() for row in rows]
+
+
+def width_of(text: str) -> int:
+    """How wide a terminal shows it: East Asian letters and emoji are two columns wide, marks on a letter none.
+
+    >>> width_of("cat"), width_of("猫"), width_of("e\u0301")
+    (3, 2, 1)
+    """
+    return len(text) if text.isascii() else sum(map(_width, text))
+
+
+@cache
+def _width(letter: str) -> int:
+    if unicodedata.category(letter) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+
+
+def padded(text: str, width: int) -> str:
+    """With spaces behind it, as wide as that."""
+    return text + " " * (width - width_of(text))
+
+
+def cut(text: str, width: int) -> str:
+    """Where it is wider than so many columns its beginning and "…".
+
+    >>> cut("cat", 3), cut("cats", 3), cut("猫猫猫", 4)
+    ('cat', 'ca…', '猫…')
+    """
+    if width_of(text) <= width:
+        return text
+    ends = [*accumulate(map(_width, text))]
+    return text[: bisect_right(ends, width - 1)] + "…"
 
 
 def recipe_line(recipe: Mapping[str, Any]) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from visiontune.data.file_names import printable
 from visiontune.errors import plural
-from visiontune.results.screens.text import aligned
+from visiontune.results.screens.text import aligned, cut
 
 if TYPE_CHECKING:
     from visiontune.training.class_figures import ClassTable
@@ -46,4 +47,4 @@ def _row(table: ClassTable, k: int, room: int) -> tuple[str, ...]:
 
 
 def _short(name: str, room: int) -> str:
-    return name if len(name) <= max(room, 4) else name[: max(room, 4) - 1] + "…"
+    return cut(printable(name), max(room, 4))

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from visiontune.data.file_names import printable
 from visiontune.data.label_sets import Sets
 from visiontune.errors import UserError, plural
+from visiontune.filesystem.given_paths import path_from
 from visiontune.inference.calibration import Reliability, plot_reliability, reliability
 from visiontune.inference.intervals import wilson_interval
 from visiontune.inspection.confusion import class_table, count_confusion
@@ -76,7 +78,7 @@ class Evaluation:
 
     def write_diagram(self, path: Path | str) -> None:
         """Write the reliability diagram as a PNG. Raises UserError for another kind of file or one that can't be written."""
-        path = Path(path)
+        path = path_from(path, "a reliability diagram")
         if not self.reliability:
             raise UserError("a reliability diagram is of probabilities of which one class is right, but the pictures have several")
         if path.suffix != ".png":
@@ -92,14 +94,15 @@ class Evaluation:
         rest = " ".join(f"{name}={value:.4g}" for name, value in self.metrics.items() if name not in left_out)
         said = [f"{plural(self.num_pictures, 'picture')}: {self.what}", *(f"note: {note}" for note in self.notes)]
         if self.top1_interval is None:
-            return [*said, rest, *class_lines(self.classes, width)]
+            return [*map(printable, [*said, rest]), *class_lines(self.classes, width)]
         low, high = self.top1_interval
         said.append(f"top1={self.metrics['top1']:.4f} (95 % interval {low:.4f} to {high:.4f}) {rest}")
         if self.temperature != 1.0:
             before = self.reliability["as trained"].error
             said.append(f"temperature={self.temperature:.3f} brings the calibration error from {before:.4f} to {self.error:.4f}")
         pairs = ", ".join(f"{one.true} as {one.taken} ({one.num})" for one in self.confusions)
-        return [*said, *class_lines(self.classes, width), *([f"most frequent mistakes: {pairs}"] if pairs else [])]
+        most = [f"most frequent mistakes: {pairs}"] if pairs else []
+        return [*map(printable, said), *class_lines(self.classes, width), *map(printable, most)]
 
     @property
     def error(self) -> float:

@@ -12,9 +12,12 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from visiontune.data.file_names import printable
 from visiontune.errors import UserError, plural
 from visiontune.filesystem.atomic_write import replacing, try_out
+from visiontune.filesystem.given_paths import path_from
 from visiontune.inference.predict import Prediction
+from visiontune.results.screens.text import padded, width_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,7 +73,7 @@ class Predictions:
 
         Pictures that could not be used are told on stderr. Raises UserError, also where nothing could be predicted.
         """
-        path = Path(path)
+        path = path_from(path, "a file of predictions")
         if (kind := kind or _KINDS.get(path.suffix)) not in FORMATS:
             raise UserError(
                 f"predictions are written as {' or '.join(_KINDS)}, but the file is {path.name!r}; nearest is '{path.stem}.csv'"
@@ -92,7 +95,7 @@ def print_predictions(found: Predictions, kind: str, out: TextIO) -> None:
     if (first := next(found.each, None)) is None:
         raise UserError("there is no picture among what was given: a folder counts files that are named like pictures")
     found = replace(found, each=chain([first], found.each))
-    print(*(f"note: {note}" for note in found.notes), sep="\n", end="\n" * bool(found.notes), file=sys.stderr, flush=True)
+    print(*(f"note: {printable(note)}" for note in found.notes), sep="\n", end="\n" * bool(found.notes), file=sys.stderr, flush=True)
     counted = _Counted(found, is_shown=sys.stderr.isatty() and not out.isatty())
     {"csv": _write_csv, "json": _write_json, "table": _write_table}[kind](
         counted, found.columns(found.num_shown if kind == "table" else None), out
@@ -130,7 +133,7 @@ class _Counted:
         said = f"{self._num_bad:,} of {plural(self._num, 'picture')} could not be used: {'; '.join(self._told)}{more}"
         if self._num_bad == self._num:
             raise UserError(said)
-        print(said, file=sys.stderr)
+        print(printable(said), file=sys.stderr)
 
 
 def _row(one: Prediction, columns: Sequence[str]) -> dict[str, Any]:
@@ -172,11 +175,11 @@ def _write_table(found: _Counted, columns: Sequence[str], out: TextIO) -> None:
     waiting = iter(found)
     first = list(islice(waiting, _NUM_ALIGNED))
     header = list(columns[:-1])
-    widths = [max(map(len, cells)) for cells in zip(header, *(_cells(one, header) for one in first), strict=True)]
+    widths = [max(map(width_of, cells)) for cells in zip(header, *(_cells(one, header) for one in first), strict=True)]
 
     def line(cells: list[str], problem: str = "") -> str:
-        shown = (cell.ljust(width) for cell, width in zip([cells[0]] if problem else cells, widths, strict=False))
-        return "  ".join([*shown, problem]).rstrip()
+        shown = map(padded, [cells[0]] if problem else cells, widths)
+        return "  ".join([*shown, printable(problem)]).rstrip()
 
     if first:
         print(line(header), file=out)
@@ -186,4 +189,4 @@ def _write_table(found: _Counted, columns: Sequence[str], out: TextIO) -> None:
 
 def _cells(one: Prediction, header: Sequence[str]) -> list[str]:
     row = _row(one, header)
-    return [f"{row[name]:.3f}" if isinstance(row[name], float) else row[name] or "" for name in header]
+    return [f"{row[name]:.3f}" if isinstance(row[name], float) else printable(row[name] or "") for name in header]
