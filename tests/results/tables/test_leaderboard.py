@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -89,5 +90,7 @@ def test_rungs_say_how_far_their_rankings_agree(high: list[int], said: str) -> N
 def test_agreement_is_scipys_spearman() -> None:
     values = [(0.1, 0.5), (0.2, 0.5), (0.2, 0.1), (0.4, 0.9), (0.3, 0.9), (0.7, 0.9)]  # with ties
     trials = tuple(row(n, "complete", {1: low, 3: high, 9: 0.5}, {}) for n, (low, high) in enumerate(values))
-    found, num = board.agreement(replace(RECORD, trials=trials), 1, 3)
-    assert found == pytest.approx(spearmanr(*zip(*values, strict=True)).statistic) and num == 6
+    diverged = (row(6, "failed", {1: 0.6, 3: math.nan}, {}, "diverged"), row(7, "failed", {1: math.nan}, {}, "diverged"))
+    for more in ((), diverged):  # which have no rank
+        found, num = board.agreement(replace(RECORD, trials=(*diverged[: len(more)], *trials)), 1, 3)
+        assert found == pytest.approx(spearmanr(*zip(*values, strict=True)).statistic) and num == 6

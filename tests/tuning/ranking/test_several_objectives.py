@@ -188,6 +188,10 @@ def test_the_front_is_shown_and_its_recipes_are_left(tmp_path: Path) -> None:
 
     waiting = next(trial for trial in study.trials if trial.state == "waiting" and trial.epoch == 1)
     (standing,) = trial_life(study, waiting, TrialHistory(None, None)).rungs
+    broken = replace(waiting, repeats=(0.5, math.nan), costs={"price": math.inf}, values={**waiting.values, 2: math.nan})
+    told = json.loads(json.dumps(trial_life(study, broken, TrialHistory(None, None)).to_dict(), allow_nan=False))
+    assert (told["repeats"], told["costs"], told["values"]["2"]) == ([0.5, None], {"price": None}, None)
+    assert told["lineage"] == [{"number": waiting.number, "low": 0, "high": 1}]
     assert waiting.reason.startswith(f"at epoch 1 number {standing.place} of the {standing.num_there} trials") and standing.mark is None
 
     with pytest.raises(UserError, match="study s has 2 objectives: val_top1, num_parameters"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from visiontune.errors import plural
 from visiontune.results.screens.text import aligned, number
 from visiontune.results.tables.leaderboard import short_names
+from visiontune.results.tables.strict_json import strict
 from visiontune.tuning.importance.importance import Importance, Interaction, ParamImportance
 
 BAR = 20
@@ -45,8 +45,7 @@ class Why:
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON; null where there is no figure."""
-        content = asdict(self.importance)
-        return {**content, "fit": _finite(self.importance.fit), "next_search": list(self.next_search)}
+        return {**strict(asdict(self.importance)), "next_search": list(self.next_search)}
 
     def __str__(self) -> str:
         return "\n".join([*importance_lines(self.importance), *self.next_search])
@@ -93,7 +92,3 @@ def best_value(one: ParamImportance, mode: str) -> Any:
 def given(one: ParamImportance) -> str:
     """The choices in whose branches a param exists, such as "model.name=cnn"."""
     return ", ".join(f"{name}={number(value)}" for name, value in one.given.items())
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

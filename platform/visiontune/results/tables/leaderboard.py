@@ -11,7 +11,8 @@ from itertools import pairwise
 from typing import Any
 
 from visiontune.errors import plural
-from visiontune.results.screens.text import aligned, number, recipe_line
+from visiontune.results.screens.text import aligned, cut, number, recipe_line
+from visiontune.results.tables.strict_json import strict
 from visiontune.results.tables.trial_costs import bounded
 from visiontune.results.tables.winner_lines import Estimate, race_json
 from visiontune.spec.declarations.brackets import first_rung
@@ -65,7 +66,7 @@ def _front_cells(trial: TrialRecord, study: StudyRecord, names: Mapping[str, str
 
 
 def _cut(line: str, width: int | None) -> str:
-    return line if width is None or len(line) <= width else line[: width - 1] + "…"
+    return line if width is None else cut(line, width)
 
 
 def _cells(trial: TrialRecord, metric: str, names: Mapping[str, str], costs: Sequence[str], *, has_node: bool) -> tuple[str, ...]:
@@ -157,7 +158,8 @@ def agreement(study: StudyRecord, low: int, high: int) -> tuple[float, int]:
 
     Those that went on are the better ones at the lower rung, among whom ranks agree less than among all.
     """
-    both = [(trial.values[low], trial.values[high]) for trial in _of_full_budget(study) if low in trial.values and high in trial.values]
+    pairs = ((trial.values.get(low, math.nan), trial.values.get(high, math.nan)) for trial in _of_full_budget(study))
+    both = [pair for pair in pairs if all(map(math.isfinite, pair))]  # one that diverged at a rung has no rank there
     if len(both) < 3 or any(len({*side}) < 2 for side in zip(*both, strict=True)):
         return math.nan, len(both)
     return statistics.correlation(*(_ranks(side) for side in zip(*both, strict=True))), len(both)
@@ -220,6 +222,7 @@ def to_json(study: StudyRecord) -> dict[str, Any]:
         "num_trials": study.num_trials,
         "driver": None if study.driver is None else study.driver.to_dict(),
         "num_interrupted": study.num_interrupted,
+        "ending": None if study.ending is None else asdict(study.ending),
         "best": study.best.number if study.best is not None else None,
         "front": [trial.number for trial in front_of_study(study)],
         "rungs": [{"epochs": rung, "num_reached": reached, "num_passed": on} for rung, reached, on in passed(study)],
@@ -231,14 +234,6 @@ def to_json(study: StudyRecord) -> dict[str, Any]:
         **race_json(study),
         "trials": [asdict(trial) for trial in ranked(study.trials, study.objective)],
     }
-    clean = _finite(content)
+    clean = strict(content)
     assert isinstance(clean, dict)
     return clean
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

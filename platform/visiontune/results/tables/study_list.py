@@ -24,7 +24,8 @@ class StudySummary:
     """A study as it stands. `state`: running, finished, budget (it ended with trials that may go on with more of that), stopped (its
     search goes on by the same command), renamed or copied (its folder's
     name is not the study's) or unreadable, these three with the `problem`. `best` is the search's own, the best of many; `confirmed`
-    and `test_top1` are means over `num_seeds` trainings of the winner; `test_map` in place of that where pictures have several classes.
+    is the mean over `num_seeds` trainings of the winner, and `test_top1` that of their tests, or the test of its training on train and val
+    together where there is one; `test_map` in place of that where pictures have several classes.
     """
 
     name: str

@@ -9,12 +9,13 @@ from typing import Any
 
 from visiontune.errors import plural
 from visiontune.results.screens.text import duration, number, recipe_line
+from visiontune.results.tables.strict_json import strict
 from visiontune.spec.declarations.brackets import first_rung
 from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.space.study_spec import Objective
 from visiontune.tracking.event_content import run_name
 from visiontune.tuning.ranking.curves import Curves
-from visiontune.tuning.ranking.ranking import full_epochs, has_value
+from visiontune.tuning.ranking.ranking import full_epochs
 from visiontune.tuning.records.records import StudyRecord, TrialRecord
 from visiontune.tuning.study.lineage import Segment, begun, lineage
 from visiontune.tuning.study.trial_history import Place, TrialHistory
@@ -55,11 +56,10 @@ class TrialLife:
         """For programs; times as ISO texts, and a value that is not finite as null."""
         history = asdict(self.history)
         history |= {key: history[key] and history[key].isoformat() for key in ("started", "ended")}
-        trial = asdict(self.record)
-        trial["values"] = {str(epoch): value if math.isfinite(value) else None for epoch, value in self.record.values.items()}
-        trial["value"] = self.record.value if has_value(self.record) else None
-        rungs = [asdict(one) for one in self.rungs]
-        return {"study": self.study, "objective": asdict(self.objective), **trial, **history, "rungs": rungs}
+        lists = {"rungs": [asdict(one) for one in self.rungs], "lineage": [asdict(one) for one in self.lineage]}
+        found = strict({"study": self.study, "objective": asdict(self.objective), **asdict(self.record), **history, **lists})
+        assert isinstance(found, dict)
+        return found
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
