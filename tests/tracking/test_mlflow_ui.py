@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -25,7 +26,7 @@ from test_mlflow_runs import send
 
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder
-from visiontune.tracking.mlflow_ui import open_ui, ui_command
+from visiontune.tracking.mlflow_ui import _serve, check_port, open_ui, ui_command
 from visiontune.tracking.mlflow_uri import artifact_root, tracking_uri
 
 
@@ -47,6 +48,20 @@ def test_a_port_in_use(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         with pytest.raises(UserError, match=f"port {port} on 127.0.0.1 cannot be used .*`port={port + 1}`"):
             open_ui(StudiesFolder(tmp_path), port)
+
+
+def test_behind_the_last_port_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", 65_535))
+        taken.listen()
+        with pytest.raises(UserError, match=r"--port 65534$"):
+            check_port(65_535)
+
+
+def test_a_thread_other_than_the_main_one_leaves_signals_alone() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(_serve, [sys.executable, "-c", "raise SystemExit(3)"], dict(os.environ), "http://127.0.0.1:9").result() == 3
 
 
 def test_a_server_has_its_own_ui(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

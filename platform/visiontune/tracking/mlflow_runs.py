@@ -194,7 +194,7 @@ class Runs:
         if event["status"] == "KILLED":
             self.stop(str(event.get("reason", "")), event["time_ms"])
         if NOTE in event.get("tags", {}):
-            self._mlflow.tag_experiment(study.experiment_id, {NOTE: event["tags"][NOTE]}, _is_chosen)
+            self._mlflow.tag_experiment(study.experiment_id, {NOTE: event["tags"][NOTE][: content.MAX_TAG]}, _is_chosen)
 
     def stop(self, reason: str, time_ms: int) -> None:
         """Whatever says RUNNING, the study too, is KILLED and can go on: nobody works on it now."""

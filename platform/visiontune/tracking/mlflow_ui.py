@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -17,6 +18,7 @@ from visiontune.errors import UserError
 from visiontune.filesystem.file_lock import locked
 from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.filesystem.uri import shown
+from visiontune.spec.declarations.call_ranges import PORT
 from visiontune.tracking.mlflow_uri import QUIET_ENV, artifact_root, tracking_uri
 from visiontune.tracking.mlflow_view import leaderboards
 from visiontune.tracking.moved_artifacts import follow_artifacts
@@ -66,7 +68,8 @@ def open_ui(studies: StudiesFolder, port: int = 5000) -> None:
 
 def _serve(command: Sequence[str], env: Mapping[str, str], address: str) -> int:
     """Run it until it ends or a signal interrupts; its exit code. A process group, ended as a whole: mlflow starts others that stay."""
-    signals = [signal.SIGTERM, signal.SIGHUP, signal.SIGINT]
+    is_main = threading.current_thread() is threading.main_thread()  # Python lets no other have handlers
+    signals = [signal.SIGTERM, signal.SIGHUP, signal.SIGINT] if is_main else []
     before = {number: signal.signal(number, signal.default_int_handler) for number in signals}
     server = start_tied(command, dict(env))
     try:
@@ -109,4 +112,5 @@ def check_port(port: int) -> None:
         try:
             probe.bind((HOST, port))
         except OSError as error:
-            raise UserError(f"port {port} on {HOST} cannot be used ({error.strerror}); choose another: `port={port + 1}`") from None
+            near = port + 1 if port < PORT[1] else port - 1
+            raise UserError(f"port {port} on {HOST} cannot be used ({error.strerror}); choose another: `port={near}`") from None
