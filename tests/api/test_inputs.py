@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +18,8 @@ import visiontune
 from visiontune.api.inputs import spec_of
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
+from visiontune.results.inspection.study_inspection import views_of
+from visiontune.results.retraining.confirm_study import confirm_keys
 from visiontune.spec.space.study_spec import StudySpec
 
 SPACE = {
@@ -118,6 +121,20 @@ def test_a_section_may_be_given_whole() -> None:
         (lambda: visiontune.sample("no.yaml"), "no.yaml: there is no such file"),
         (lambda: visiontune.load_study("none", studies_dir="nowhere"), "no study 'none' in nowhere"),
         (lambda: visiontune.load_data("none", studies_dir="nowhere"), "none"),
+        (lambda: visiontune.load_study(STUDY), "^a study is its name or its folder, but got Study; nearest is study.path$"),
+        (lambda: visiontune.compare("ab"), "^studies to compare are a list of names or folders, but got 'ab'$"),
+        (lambda: visiontune.compare(3), "^studies to compare are a list of names or folders, but got 3$"),
+        (lambda: views_of("confusion"), r"^only is a list of views, but got 'confusion'; nearest is \['confusion'\]$"),
+        (lambda: visiontune.import_search(None), "^file is a path, but got None$"),
+        (lambda: visiontune.check_plugin(None), "^a plugin is a path, but got None$"),
+        (lambda: visiontune.list_entries(plugin=3), "^a plugin is a path, but got 3$"),
+        (lambda: visiontune.export("none", out=3), "^out is a path, but got 3$"),
+        (lambda: visiontune.export_policy(RECIPE, None), "^to is a path, but got None$"),
+        (lambda: visiontune.fit(RECIPE, out=["w"]), r"^out is a path, but got \['w'\]$"),
+        (lambda: STUDY.report(3), "^out is a path, but got 3$"),
+        (lambda: STUDY.trial("3"), "^number must be an int from 0 to 1000000, but got '3'$"),
+        (lambda: STUDY.recipe(True), "^number must be an int from 0 to 1000000, but got True$"),
+        (lambda: STUDY.importance(-1), "^seed must be an int from 0 to 2147483647, but got -1$"),
         (lambda: visiontune.load_study(None), "^a study is its name or its folder, but got None$"),
         (lambda: visiontune.compare([3, 4]), "^a study is its name or its folder, but got int$"),
         (lambda: visiontune.load_data(None), "^a dataset is named by a string, but got None$"),
@@ -137,6 +154,36 @@ def test_mistakes_are_told_as_on_the_command_line(
     with pytest.raises(UserError, match=told):
         call()
     assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda: visiontune.confirm("none", top=21), "^top must be an int from 1 to 20, but got 21$"),
+        (lambda: visiontune.confirm("none", seeds=0), "^seeds must be an int from 1 to 100, but got 0$"),
+        (lambda: visiontune.confirm("none", weights="mean"), "^weights must be best_seed or soup, but got 'mean'"),
+        (lambda: visiontune.confirm("none", use_val="no"), "^use_val must be true or false, but got 'no'$"),
+        (lambda: visiontune.ablate("none", seeds=101), "^seeds must be an int from 1 to 100, but got 101$"),
+        (lambda: visiontune.ablate("none", budget="soon"), "^budget must be a number of epochs or a time"),
+        (lambda: visiontune.replay("none", -1), "^trial must be an int from 0 to 1000000, but got -1$"),
+        (lambda: visiontune.replay("none", 0, epochs=0), "^epochs must be an int from 1 to 1000000, but got 0$"),
+        (lambda: visiontune.train_longer("none", 9, seeds=0), "^seeds must be an int from 1 to 1000000, but got 0$"),
+        (lambda: visiontune.train_longer("none", 9, workers=0), "^workers must be an int from 1 to 64, but got 0$"),
+    ],
+)
+def test_numbers_are_checked_before_a_study_is_read(
+    call: Callable[[], object], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is none: to look for it first would say that instead."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=told):
+        call()
+
+
+def test_numpys_numbers_are_numbers_and_can_be_kept() -> None:
+    assert visiontune.sample(SPACE, seed=np.int64(3)) == visiontune.sample(SPACE, seed=3)
+    keys = confirm_keys(top=np.int64(2), seeds=np.int64(3), weights=None, use_val=np.True_)  # type: ignore[arg-type]
+    assert json.loads(json.dumps(keys)) == {"top": 2, "num_seeds": 3, "use_val": True}
 
 
 def test_a_recipe_that_is_made_takes_no_overrides() -> None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from simulated_search import drive, make_spec
 
@@ -129,11 +130,12 @@ def test_the_grid_needs_steps(short: Path) -> None:
 
 def test_the_verb_prints_what_the_function_gives(short: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["rehearse", "small", "--studies-dir", str(short.parent), "--seeds", "2", "--sampler", "random", "--max-concurrent-trials", "3"]
-    found = rehearse_by_name("small", sampler="random", max_concurrent_trials=3, seeds=2, studies_dir=short.parent)
+    found = rehearse_by_name("small", sampler="random", max_concurrent_trials=np.int64(3), seeds=np.int64(2), studies_dir=short.parent)
     assert main(words) == 0
     assert capsys.readouterr().out.rstrip() == str(found)
     assert main([*words, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
+    assert told == json.loads(json.dumps(found.to_dict()))
     means = {name: one[1.0].mean for name, one in found.found.items()}
     assert {name: by_share["100%"]["mean"] for name, by_share in told["found"].items()} == means
     assert main([*words, "--min-epochs", "2"]) == 2

@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from simulated_search import drive, make_spec, report
 from trained_study import train_study
@@ -44,7 +45,8 @@ def changed(folder: StudyFolder, to: Path, old: str, new: str) -> Path:
 def test_a_replay_is_equal_to_the_last_bit(folder: StudyFolder, capsys: pytest.CaptureFixture[str]) -> None:
     study = load_study(folder.path)
     assert study.best is not None and study.best.epoch == 3
-    found = replay(folder.path, study.best.number)
+    found = replay(folder.path, np.int64(study.best.number), epochs=np.int64(3))
+    assert json.loads(json.dumps(found.to_dict()))["num_epochs"] == 3
     assert found.is_equal and (found.num_epochs, found.num_figures) == (3, 3 * 4), "val_top1, val_loss, train_loss and lr, from the outbox"
     assert main(["replay", "small", str(study.best.number), "--epochs", "1", "--studies-dir", str(folder.path.parent)]) == 0
     assert "all 4 figures are equal to the last bit" in capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from contextlib import nullcontext
 from pathlib import Path
@@ -49,15 +50,16 @@ def test_all_that_follows_a_search(folder: StudyFolder, tmp_path: Path, monkeypa
 
     for name, here in {"search_on_cluster": search_here.search_here, **NO_MLFLOW}.items():
         monkeypatch.setitem(retrain_study.__dict__, name, here)
-    (only,) = visiontune.confirm("small", top=1, seeds=1, progress=False, **studies).winner.confirmations
+    (only,) = visiontune.confirm("small", top=1, seeds=np.int64(1), progress=False, **studies).winner.confirmations
     assert only.is_tested and only.test_map is not None and 0 < only.test_map <= 1
     (listed,) = visiontune.list_studies(folder.path.parent)
     assert listed.test_map == only.test_map and "test map" in str(visiontune.list_studies(folder.path.parent))
 
-    ablation = visiontune.ablate("small", seeds=2, progress=False, **studies)
+    ablation = visiontune.ablate("small", seeds=np.int64(2), progress=False, **studies)
     assert "val_map" in str(ablation) and "optimizer" in str(ablation)
 
-    longer = visiontune.train_longer("small", 2, out=tmp_path / "longer.safetensors", **studies)
+    longer = visiontune.train_longer("small", np.int64(2), out=tmp_path / "longer.safetensors", **studies)
+    assert json.loads(json.dumps(longer.to_dict()))["changes"]["training.num_epochs"] == [1, 2]
     metadata = read_metadata(tmp_path / "longer.safetensors")
     assert metadata is not None and metadata.thresholds is not None and "test_map" in str(longer)
 

@@ -6,6 +6,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from visiontune.filesystem.given_paths import path_from
+
 if TYPE_CHECKING:
     from visiontune.training.checks.check import Check
 
@@ -37,10 +39,10 @@ def check_plugin(plugin: Path | str, *, progress: bool = True) -> tuple[Check, .
     """
     from visiontune.results.checks.plugin_check import check_plugin as check
 
-    return check(Path(plugin), is_quiet=not progress)
+    return check(path_from(plugin, "a plugin"), is_quiet=not progress)
 
 
 def _with_rows_of(plugin: Path | str | None) -> AbstractContextManager[None]:
     from visiontune.spec.plugins import in_use, load_plugin
 
-    return in_use([] if plugin is None else [load_plugin(Path(plugin)).key])
+    return in_use([] if plugin is None else [load_plugin(path_from(plugin, "a plugin")).key])

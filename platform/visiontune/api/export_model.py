@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from visiontune.api.inputs import Folder, OutFile, refuse_misspelt
 from visiontune.api.studies import load_study
-from visiontune.filesystem.path_kind import with_home
+from visiontune.filesystem.given_paths import given_path, path_from
 from visiontune.filesystem.study_folder import StudiesFolder
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ def export(
     from visiontune.exports.write_export import refuse_wrong
     from visiontune.results.use.export_winner import export_weights
 
-    file = None if out is None else Path(out)
+    file = given_path(out, "out")
     refuse_wrong(to, file, precision, is_calibrated=calibrated)
-    refuse_misspelt(path := with_home(model), (".safetensors",), studies_dir)
+    refuse_misspelt(path := path_from(model, "a model, or its study,"), (".safetensors",), studies_dir)
     if path.suffix == ".safetensors":
         cache = StudiesFolder.of(studies_dir).data_cache
         return export_weights(path, cache, to, file, precision, is_calibrated=calibrated)

@@ -106,7 +106,8 @@ def path_of(space: Path | str) -> Path:
 def folder_of(study: Path | str, studies_dir: Folder) -> StudyFolder:
     """A study by its name in `studies_dir`, or by its folder. Raises UserError where there is none, or one that was renamed or copied."""
     if not isinstance(study, str | os.PathLike):
-        raise UserError(f"a study is its name or its folder, but got {_kind(study)}{_near(study)}")
+        near = "; nearest is study.path" if _kind(study) == "Study" else ""
+        raise UserError(f"a study is its name or its folder, but got {_kind(study)}{near}")
     path = with_home(study)
     if str(study) and path.name in ("", ".."):  # the folder that one is in, or above it
         path = Path(os.path.abspath(path))  # noqa: PTH100  as it was walked into, also by a link
@@ -125,7 +126,9 @@ def refuse_misspelt(model: Path, suffixes: Sequence[str], studies_dir: Folder) -
 
 
 def _file_of(given: Any, what: str) -> Any:
-    if isinstance(given, str | os.PathLike | Mapping):
+    if isinstance(given, str | os.PathLike):
+        return with_home(given) if str(given).startswith("~") else given
+    if isinstance(given, Mapping):
         return given
     raise UserError(f"{what} is a file or its content as a mapping, but got {_kind(given)}{_near(given)}")
 

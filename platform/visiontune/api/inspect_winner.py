@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from visiontune.api.inputs import Folder, OutFile, folder_of
+from visiontune.filesystem.given_paths import given_path
 from visiontune.filesystem.study_folder import StudiesFolder
 
 if TYPE_CHECKING:
@@ -36,5 +37,5 @@ def inspect(
 
     cache = StudiesFolder(folder.path.parent).data_cache
     with IngestScreen.of(progress) as screen:
-        to = None if out is None else Path(out)
+        to = given_path(out, "out")
         return inspect_study(folder, cache, only=only, out=to, folds=folds, device=device, tell=screen.tell)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from visiontune.api.inputs import File, Folder, OutFile, either_of, words
 from visiontune.errors import UserError
+from visiontune.filesystem.given_paths import given_path, path_from
 from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.spec.declarations.call_ranges import DAYS, FEW, refuse_outside
 
@@ -68,7 +69,7 @@ def init_space(
     from visiontune.results.drafts.init_space import init_space as make
 
     given = {"use_pretrained": pretrained, "is_mirrored": mirrored, "hours": hours}
-    to = None if out is None else Path(out)
+    to = given_path(out, "out")
     said = command or f"visiontune.init_space({str(source)!r})"
     return make(source, words(overrides, more), out=to, name=name, given=given, ask=ask, force=force, command=said)
 
@@ -121,7 +122,7 @@ def preview(
     refuse_outside(FEW, num=num)
     from visiontune.results.checks.preview import preview as make_preview
 
-    to = None if out is None else Path(out)
+    to = given_path(out, "out")
     return make_preview(*either_of(file, overrides, more), studies=StudiesFolder.of(studies_dir), num=num, out=to, study=study)
 
 
@@ -129,4 +130,4 @@ def export_policy(recipe: File | TrialRecipe, to: Path | str, overrides: Sequenc
     """Write a recipe's policy for albumentations (.yaml, .json) or torchvision v2 (.py). Raises UserError for what they can't express."""
     from visiontune.results.checks.preview import export
 
-    export(*either_of(recipe, overrides, more), Path(to))
+    export(*either_of(recipe, overrides, more), path_from(to, "to"))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from visiontune.api.inputs import File, Folder, OutFile, recipe_of, words
+from visiontune.filesystem.given_paths import given_path
 from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.spec.declarations.call_ranges import MANY, refuse_outside
 from visiontune.spec.declarations.image_size import image_size as size_of
@@ -68,7 +68,7 @@ def fit(
     """
     from visiontune.training.train_recipe import fit_recipe
 
-    to, cache = None if out is None else Path(out), StudiesFolder.of(studies_dir).data_cache
+    to, cache = given_path(out, "out"), StudiesFolder.of(studies_dir).data_cache
     how: dict[str, Any] = {"device": device, "workers": workers, "out": to, "test_time": test_time, "on_epoch": on_epoch}
     how |= {} if say is None else {"say": say}
     return fit_recipe(recipe_of(recipe, overrides, more), cache, **how)

@@ -11,7 +11,7 @@ from visiontune.api.inputs import File, Folder, path_of, renamed, spec_of, spec_
 from visiontune.api.studies import load_study
 from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
-from visiontune.spec.declarations.call_ranges import MANY, TIMES, refuse_outside
+from visiontune.spec.declarations.call_ranges import MANY, SEEDS, TIMES, refuse_outside
 from visiontune.spec.plugins import in_use
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def sample(space: File, overrides: Sequence[str] = (), *, n: int = 3, seed: int 
 
     spec = spec_of(space, overrides, more)
     with in_use(spec.plugins):
-        draws = (spec.space.resolve(RandomParams(keyed_seed(seed, "sample", number))) for number in range(n))
+        draws = (spec.space.resolve(RandomParams(keyed_seed(int(seed), "sample", number))) for number in range(n))
         return [make_recipe(spec, sections, number) for number, sections in enumerate(draws)]
 
 
@@ -132,8 +132,11 @@ def confirm(
     may_exit: bool = False,
 ) -> Study:
     """`Study.confirm` of a study by its name or its folder; raises Interrupted as `search` does."""
-    begun = load_study(study, studies_dir=studies_dir, storage=storage)
+    from visiontune.results.retraining.confirm_study import confirm_keys
+
     given: dict[str, Any] = {"top": top, "seeds": seeds, "weights": weights, "use_val": use_val}
+    confirm_keys(**given)  # before the study is read
+    begun = load_study(study, studies_dir=studies_dir, storage=storage)
     found = begun.confirm(**given, address=address, progress=progress, may_exit=may_exit)
     if found.status == "interrupted":
         raise Interrupted(found)
@@ -152,6 +155,10 @@ def ablate(
     may_exit: bool = False,
 ) -> Ablation:
     """`Study.ablate` of a study by its name or its folder; raises Interrupted as `search` does."""
+    from visiontune.results.retraining.ablate_study import limit_of
+
+    refuse_outside(SEEDS, seeds=seeds)
+    limit_of(budget)  # before the study is read
     begun = load_study(study, studies_dir=studies_dir, storage=storage)
     found = begun.ablate(budget=budget, seeds=seeds, address=address, progress=progress, may_exit=may_exit)
     if found.status == "interrupted":

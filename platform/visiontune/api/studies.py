@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from visiontune.api.inputs import File, Folder, folder_of, start_recipe_of
 from visiontune.filesystem.study_folder import StudiesFolder
-from visiontune.spec.declarations.call_ranges import FACTOR, FEW, MANY, PORT, refuse_outside
+from visiontune.spec.declarations.call_ranges import FACTOR, FEW, MANY, PORT, refuse_given, refuse_outside
 from visiontune.spec.plugins import in_use
 
 if TYPE_CHECKING:
@@ -78,16 +78,17 @@ def rehearse(
     once in a search, by the proposal nearest to it; one that was cut at a rung goes on with its last value. Raises UserError, also where
     fewer than 8 trials were trained in full.
     """
-    refuse_outside(MANY, seeds=seeds, **({} if min_epochs is None else {"min_epochs": min_epochs}))
-    refuse_outside(FACTOR, **({} if reduction_factor is None else {"reduction_factor": reduction_factor}))
+    refuse_given(MANY, seeds=seeds, min_epochs=min_epochs)
+    refuse_given(FACTOR, reduction_factor=reduction_factor)
     refuse_outside(FEW, max_concurrent_trials=max_concurrent_trials)
     found = load_study(study, studies_dir=studies_dir, storage=storage)
     from visiontune.results.rehearsal import rehearse_study
     from visiontune.tuning.study.read_study import load_files_of
 
-    asked = {"sampler": sampler, "reduction_factor": reduction_factor, "min_epochs": min_epochs}
+    numbers = {"reduction_factor": reduction_factor, "min_epochs": min_epochs}
+    asked = {"sampler": sampler, **{key: None if value is None else int(value) for key, value in numbers.items()}}
     with in_use(load_files_of(found.folder, storage)):
-        return rehearse_study(found.record, asked, num_workers=max_concurrent_trials, num_seeds=seeds)
+        return rehearse_study(found.record, asked, num_workers=int(max_concurrent_trials), num_seeds=int(seeds))
 
 
 def open_ui(*, port: int = 5000, studies_dir: Folder = None) -> None:

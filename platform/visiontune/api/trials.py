@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visiontune.api.inputs import Folder, OutFile, folder_of, words
 from visiontune.errors import UserError
+from visiontune.filesystem.given_paths import given_path, path_from
 from visiontune.filesystem.path_kind import kind_of, with_home
 from visiontune.filesystem.study_folder import StudiesFolder
+from visiontune.spec.declarations.call_ranges import FEW, MANY, NUMBERS, refuse_given, refuse_outside
 
 if TYPE_CHECKING:
     from visiontune.results.compare_studies import Comparison
@@ -43,7 +45,7 @@ def import_search(
     """
     from visiontune.results.drafts.import_search import import_search as import_by
 
-    return import_by(Path(file), words(overrides, more), out=None if out is None else Path(out), study=study, force=force)
+    return import_by(path_from(file, "file"), words(overrides, more), out=given_path(out, "out"), study=study, force=force)
 
 
 def compare(studies: Sequence[Path | str], *, studies_dir: Folder = None, storage: str = "journal") -> Comparison:
@@ -51,6 +53,8 @@ def compare(studies: Sequence[Path | str], *, studies_dir: Folder = None, storag
 
     Raises UserError.
     """
+    if isinstance(studies, str) or not isinstance(studies, Iterable):
+        raise UserError(f"studies to compare are a list of names or folders, but got {studies!r}")
     folders = [folder_of(study, studies_dir) for study in studies]
     from visiontune.results.compare_studies import compare_studies
     from visiontune.results.study import open_study
@@ -73,11 +77,14 @@ def replay(
     All its epochs or the first `epochs`; `device` is auto, cpu or cuda, None for the kind that the search used. `on_epoch` is called with
     each epoch, its recorded and its new metrics. Raises UserError, also where the pictures are other ones now.
     """
+    refuse_outside(NUMBERS, trial=trial)
+    refuse_given(MANY, epochs=epochs)
     folder = folder_of(study, studies_dir)
     from visiontune.results.replay import replay_trial
     from visiontune.results.study import open_study
 
-    return replay_trial(open_study(folder, storage), trial, epochs=epochs, device=device, on_epoch=on_epoch)
+    num = None if epochs is None else int(epochs)
+    return replay_trial(open_study(folder, storage), int(trial), epochs=num, device=device, on_epoch=on_epoch)
 
 
 def train_longer(
@@ -98,9 +105,11 @@ def train_longer(
     The weights of the best are kept in `out`, else in the study's folder as longer-EPOCHS.safetensors, and are tested, once. The others
     are as in `fit`. Raises UserError, also where there is no winner or `epochs` is not more than it had.
     """
-    folder, to = folder_of(study, studies_dir), None if out is None else Path(out)
+    refuse_outside(MANY, epochs=epochs, seeds=seeds)
+    refuse_outside(FEW, workers=workers)
+    folder, to = folder_of(study, studies_dir), given_path(out, "out")
     from visiontune.results.longer_training import train_winner_longer
     from visiontune.results.study import open_study
 
-    how: dict[str, Any] = {"seeds": seeds, "device": device, "workers": workers, "out": to, "test_time": test_time}
-    return train_winner_longer(open_study(folder, storage), epochs, **how, on_epoch=on_epoch)
+    how: dict[str, Any] = {"seeds": int(seeds), "device": device, "workers": int(workers), "out": to, "test_time": test_time}
+    return train_winner_longer(open_study(folder, storage), int(epochs), **how, on_epoch=on_epoch)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from visiontune.cli import verbs, verbs_of_trials
 from visiontune.cli.shared_options import Verb, factor, few, in_range, number, positive, takes_file, takes_studies_dir, takes_study
-from visiontune.spec.declarations.call_ranges import PORT, TIMES
+from visiontune.spec.declarations.call_ranges import PORT, RIVALS, SEED, SEEDS, TIMES
 
 
 def search_options(verb: Verb) -> None:
@@ -47,7 +47,7 @@ def search_options(verb: Verb) -> None:
     importance = verb(verbs_of_trials.importance)
     takes_study(importance)
     importance.add_argument("--json", action="store_true", help="with each param's curve, for programs")
-    importance.add_argument("--seed", type=int, default=0, metavar="N", help="of the forests (0)")
+    importance.add_argument("--seed", type=lambda text: in_range(text, SEED), default=0, metavar="N", help="of the forests (0)")
     importance.add_argument("--storage", default="journal", metavar="URL", help="of a study with storage.url")
     takes_studies_dir(importance)
     report = verb(verbs_of_trials.report)
@@ -71,13 +71,22 @@ def search_options(verb: Verb) -> None:
 
 def retraining_options(verb: Verb) -> None:
     """Training recipes of an ended search again."""
+
+    def seeds(text: str) -> int:
+        return in_range(text, SEEDS)
+
     confirm, ablate = verb(verbs_of_trials.confirm), verb(verbs_of_trials.ablate)
-    confirm.add_argument("--top", type=int, metavar="K", help="recipes that run for it, the search's best (as in the search, 3)")
-    confirm.add_argument("--seeds", type=positive, metavar="N", help="of the winner, at most of the others (as in the search, 3)")
+    confirm.add_argument(
+        "--top",
+        type=lambda text: in_range(text, RIVALS),
+        metavar="K",
+        help="recipes that run for it, the search's best (as in the search, 3)",
+    )
+    confirm.add_argument("--seeds", type=seeds, metavar="N", help="of the winner, at most of the others (as in the search, 3)")
     confirm.add_argument("--weights", metavar="WHICH", help="keep those of the best_seed, or the soup where that is better on val")
     confirm.add_argument("--use-val", action=argparse.BooleanOptionalAction, help="train the winner once more on train and val together")
     ablate.add_argument("--budget", metavar="EPOCHS|TIME", help="of all calls together, such as 200, 30m or 2h (no limit)")
-    ablate.add_argument("--seeds", type=positive, default=3, metavar="N", help="paired seeds that every recipe is trained on (3)")
+    ablate.add_argument("--seeds", type=seeds, default=3, metavar="N", help="paired seeds that every recipe is trained on (3)")
     ablate.add_argument("--json", action="store_true", help="the tables, for programs")
     ablate.add_argument("--plot", type=Path, metavar="FILE.html", help="write the picture too")
     for one in (confirm, ablate):

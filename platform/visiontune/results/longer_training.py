@@ -17,7 +17,6 @@ from visiontune.errors import UserError, plural
 from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.results.screens.text import number as shown
 from visiontune.results.study import Study
-from visiontune.spec.declarations.call_ranges import MANY, refuse_outside
 from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.plugins import uses_plugins
 from visiontune.spec.space.study_spec import Objective
@@ -127,7 +126,6 @@ def train_winner_longer(
     """Train the winner's recipe on the first `seeds` seeds of its confirmations, keep the weights of the best by the objective, and test
     those, once. Raises UserError, also where there is no winner or a driver is at work on the study.
     """
-    refuse_outside(MANY, epochs=epochs, seeds=seeds)
     winner = study.winner
     if winner is None:
         raise UserError(f"study {study.name} has no winner yet; `visiontune search FILE` finds one")

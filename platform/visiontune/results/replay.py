@@ -21,7 +21,7 @@ from visiontune.data.store.store import Store
 from visiontune.errors import Diverged, UserError, plural
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.results.study import Study
-from visiontune.spec.declarations.call_ranges import MANY, refuse_outside
+from visiontune.results.tables.strict_json import strict
 from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.plugins import uses_plugins
 from visiontune.tracking.outbox import read_lines
@@ -73,8 +73,7 @@ class Replay:
 
     def to_dict(self) -> dict[str, Any]:
         """For programs; a value that is not finite becomes null."""
-        found = {key: _finite(value) for key, value in asdict(self.difference).items()} if self.difference else None
-        return {**asdict(self), "difference": found, "largest": _finite(self.largest), "is_equal": self.is_equal}
+        return {**strict(asdict(self)), "is_equal": self.is_equal}
 
     def __str__(self) -> str:
         head = f"trial {self.number} again, {plural(self.num_epochs, 'epoch')} on {self.device}"
@@ -83,10 +82,6 @@ class Replay:
         one = self.difference
         first = f"the first difference is {one.metric} after epoch {one.epoch}: {one.recorded!r} recorded, {one.replayed!r} now"
         return f"{head}: {first}; {self.metric} differs by {self.largest:.3g} at most{self.note}"
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def recorded_metrics(trial: TrialRecord, folder: StudyFolder, metric: str, low: int = 0) -> dict[int, dict[str, float]]:
@@ -116,7 +111,6 @@ def replay_trial(
     `on_epoch` is called with each epoch, what is recorded of it and what came out now. Raises UserError for a trial without an epoch,
     more epochs than recorded, other pictures, and a device that is not there.
     """
-    refuse_outside(MANY, **({} if epochs is None else {"epochs": epochs}))
     trial = study.record.trial(number)
     last = _last_epoch(trial, epochs)
     history = read_history(study.folder, number, study.storage_url)

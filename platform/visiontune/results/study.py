@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visiontune.errors import plural
+from visiontune.filesystem.given_paths import given_path
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.results.study_tables import StudyTables
 from visiontune.results.study_winner import Winner
+from visiontune.spec.declarations.call_ranges import NUMBERS, refuse_outside
 from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.kept_files import load_files
+from visiontune.tuning.records.records import TrialRecord
 from visiontune.tuning.retraining.winner import winner_of
 from visiontune.tuning.study.read_study import read_study
 from visiontune.tuning.study.study_database import storage_url as database_of
@@ -60,7 +63,7 @@ class Study(StudyTables):
 
         Raises UserError for a number that no trial has.
         """
-        recipe = self.record.trial(number).as_trained
+        recipe = self._record_of(number).as_trained
         load_files(recipe, self.folder.path)
         return recipe
 
@@ -68,7 +71,12 @@ class Study(StudyTables):
         """One trial's life, from its proposal to its end; `print` tells it. Raises UserError for a number that no trial has."""
         from visiontune.results.tables.trial_life import trial_life
 
-        return trial_life(self.record, self.record.trial(number), read_history(self.folder, number, self.storage_url))
+        record = self._record_of(number)
+        return trial_life(self.record, record, read_history(self.folder, record.number, self.storage_url))
+
+    def _record_of(self, number: int) -> TrialRecord:
+        refuse_outside(NUMBERS, number=number)
+        return self.record.trial(number)
 
     def predict(
         self,
@@ -113,7 +121,7 @@ class Study(StudyTables):
         """Write the winner in a form that needs no visiontune, and a model card: as `visiontune.export`."""
         from visiontune.results.use.export_winner import export_winner
 
-        file, cache = None if out is None else Path(out), StudiesFolder(self.path.parent).data_cache
+        file, cache = given_path(out, "out"), StudiesFolder(self.path.parent).data_cache
         return export_winner(self.folder, self.record, cache, to, file, precision, is_calibrated=calibrated)
 
     def inspect(
@@ -122,7 +130,7 @@ class Study(StudyTables):
         """What the winner's network sees, as `visiontune.inspect` says. Raises UserError."""
         from visiontune.results.inspection.study_inspection import inspect_study
 
-        cache, file = StudiesFolder(self.path.parent).data_cache, None if out is None else Path(out)
+        cache, file = StudiesFolder(self.path.parent).data_cache, given_path(out, "out")
         return inspect_study(self.folder, cache, only=only, out=file, folds=folds, device=device)
 
     def confirm(
@@ -156,7 +164,7 @@ class Study(StudyTables):
         from visiontune.results.report.write_report import report
 
         how: dict[str, Any] = {"is_looking": inspect, "device": device, "progress": progress}
-        return report(self.folder, self.record, None if out is None else Path(out), **how, storage_url=self.storage_url)
+        return report(self.folder, self.record, given_path(out, "out"), **how, storage_url=self.storage_url)
 
     def ablate(
         self,

@@ -12,7 +12,7 @@ from visiontune.results.tables.leaderboard import leaderboard, to_json
 from visiontune.results.tables.trial_costs import cost_rows, front_rows, told, total_lines, with_costs
 from visiontune.results.tables.trial_table import curve_table, param_table, trial_table
 from visiontune.results.tables.used import bytes_of
-from visiontune.spec.declarations.call_ranges import MANY, refuse_outside
+from visiontune.spec.declarations.call_ranges import MANY, SEED, refuse_outside
 from visiontune.spec.plugins import in_use
 from visiontune.tuning.records.records import StudyRecord, TrialRecord
 from visiontune.tuning.study.read_study import load_files_of
@@ -122,8 +122,9 @@ class StudyTables:
         from visiontune.results.tables.next_search import next_search
         from visiontune.tuning.importance.importance import importance_of
 
+        refuse_outside(SEED, seed=seed)
         with in_use(load_files_of(self.folder, self.storage_url)):
-            found = importance_of(self.record, seed)
+            found = importance_of(self.record, int(seed))
             return Why(found, next_search(self.record, found))
 
     def plot(self, name: str) -> Figure:

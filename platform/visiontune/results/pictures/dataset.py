@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from visiontune.data.store.ingest_report import IngestReport
 from visiontune.data.store.store import Shard, Store
 from visiontune.errors import UserError
+from visiontune.filesystem.given_paths import path_from
 from visiontune.results.pictures.class_sheet import write_sheet
 from visiontune.results.pictures.data_summary import damage_lines, lines, study_line, to_json
 from visiontune.results.pictures.pair_sheet import write_pairs
@@ -59,7 +60,7 @@ class Dataset:
 
     def write_sheet(self, path: Path | str) -> None:
         """Write a PNG with some training pictures of each class. Raises UserError for another kind of file, OSError."""
-        path = Path(path)
+        path = path_from(path, "a sheet")
         _refuse_other(path)
         write_sheet(self.store, path)
 
@@ -68,7 +69,7 @@ class Dataset:
 
         Also UserError where there are none.
         """
-        path = Path(path)
+        path = path_from(path, "a sheet")
         _refuse_other(path)
         write_pairs(self.store, path)
 

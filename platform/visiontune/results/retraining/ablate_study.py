@@ -13,7 +13,7 @@ from visiontune.errors import UserError, plural
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.results.screens.search_screen import Screen
 from visiontune.results.tables.ablation_table import Ablation, ablation_of
-from visiontune.spec.declarations.call_ranges import refuse_outside
+from visiontune.spec.declarations.call_ranges import SEEDS, refuse_outside
 from visiontune.spec.plugins import in_use
 from visiontune.spec.space.study_spec import StudySpec
 from visiontune.tuning.cluster.ray_cluster import check_address
@@ -58,12 +58,12 @@ def ablate_study(
 
     Raises as `retrain_study`, and UserError for a wrong budget, a study without a winner, or one whose winner is the defaults.
     """
-    refuse_outside((1, 100), seeds=seeds)
+    refuse_outside(SEEDS, seeds=seeds)
     limit = limit_of(budget)
     check_address(address)
     with in_use(load_files_of(folder, storage)):
         opened = open_existing(folder, storage)
-        plan = _plan(folder, opened, storage, seeds)
+        plan = _plan(folder, opened, storage, int(seeds))
         _refuse_small(plan, limit)
         done = results_of(opened.attributes(), policy.PREFIX)
         epoch_s = _epoch_s(opened)

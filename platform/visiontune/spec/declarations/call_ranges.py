@@ -9,6 +9,12 @@ from visiontune.errors import UserError
 Range = tuple[int, int]
 MANY, FEW, PORT, FACTOR, DAYS, TIMES = (1, 1_000_000), (1, 64), (1, 65_535), (2, 100), (0, 36_500), (0, 1_000)
 FOLDS: Range = (2, 20)
+NUMBERS: Range = (0, MANY[1])
+"""Of trials, from 0."""
+
+SEED: Range = (0, 2**31 - 1)
+RIVALS, SEEDS = (1, 20), (1, 100)
+"""Recipes that run for a study's winner, and seeds on which recipes are trained again."""
 
 
 def rule_of(limits: Range, value: object) -> str:
@@ -26,6 +32,11 @@ def refuse_outside(limits: Range, **values: object) -> None:
     wrong = {name: value for name, value in values.items() if not _is_within(value, limits)}
     if wrong:
         raise UserError(*(f"{name} {rule_of(limits, value)}" for name, value in wrong.items()))
+
+
+def refuse_given(limits: Range, **values: object) -> None:
+    """The same of those that are not None."""
+    refuse_outside(limits, **{name: value for name, value in values.items() if value is not None})
 
 
 def _is_within(value: object, limits: Range) -> bool:
