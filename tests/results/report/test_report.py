@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise, product
@@ -39,7 +38,7 @@ MISTAKE = f"{EVIL} 0.910, but is b (0.050): photographs/{EVIL}.png"
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of a study of 200 trials, 40 simulated ones over and over, with a winner whose network was looked at."""
     folder = StudyFolder(tmp_path_factory.mktemp("studies") / "study")
     drive(make_spec(folder.path, 40), folder.path)
@@ -59,7 +58,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(write_report, "look_at", lambda *args, **how: views)
-        yield write_report.write_report(
+        return write_report.write_report(
             folder,
             folder.path,
             replace(record, pictures=known, ending=Ending({"num_trials": 200.0}, "num_trials", 0), **race),
