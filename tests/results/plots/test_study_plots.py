@@ -14,9 +14,12 @@ from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.results.plots.budget_plot import budget_by_trial
 from visiontune.results.plots.figure_style import OF_STATE
 from visiontune.results.plots.figure_table import OF_IMPORTANCE, OF_STUDY, figure_of
+from visiontune.results.plots.importance_plots import marginal_curves
 from visiontune.results.plots.learning_curves import learning_curves
 from visiontune.results.study import Study
-from visiontune.tuning.importance.importance import importance_of
+from visiontune.spec.declarations.domains import Choice, Domain, Float, Int
+from visiontune.tuning.importance.importance import CurvePoint, Importance, ParamImportance, importance_of
+from visiontune.tuning.importance.param_cells import _cells
 from visiontune.tuning.study.read_study import read_study
 
 
@@ -62,6 +65,24 @@ def test_every_figure_is_drawn_and_says_what_it_is(study: Study) -> None:
     assert absent == ["model.cnn.depth" not in trial.params for trial in values] and "absent" in axis.ticktext
     bars = figure_of(study.record, "importance", found).data
     assert sorted(share for trace in bars for share in trace.x) == sorted(one.share for one in found.params)
+
+
+@pytest.mark.parametrize(
+    ("domain", "words"),
+    [
+        (Float(0.99, 0.9999), ["0.991", "0.992", "0.993", "0.994", "0.996", "0.997", "0.998", "0.999"]),
+        (Int(64, 72), ["64.5", "65.5", "66.5", "67.5", "68.5", "69.5", "70.5", "71.5"]),
+        (Int(64, 512, log=True), ["73", "95", "120", "160", "210", "270", "350", "450"]),
+        (Choice((0.99991, 0.99993, "auto")), ["0.99991", "0.99993", "auto"]),
+    ],
+)
+def test_pieces_of_a_narrow_range_are_points_of_their_own(domain: Domain, words: list[str]) -> None:
+    """Middles of eighths by hand. Rounded to two digits several were one category, and the curve went back and forth on it."""
+    cells = _cells("optimizer.beta2", domain, {})
+    curve = tuple(CurvePoint(value, place / 10, place / 10, place / 10, 3) for place, value in enumerate(cells.middles))
+    param = ParamImportance("optimizer.beta2", {}, 24, 0.5, 0.4, 0.6, 0.6, 0.7, "matters", curve)
+    figure = marginal_curves(Importance("study", "val_top1", "max", 9, 24, 0.9, (param,), ()))
+    assert [*next(trace for trace in figure.data if trace.name == "mean").x] == words
 
 
 def test_nothing_to_show_is_said(study: Study) -> None:

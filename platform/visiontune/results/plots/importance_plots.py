@@ -9,10 +9,10 @@ import plotly.graph_objects as go
 from visiontune.errors import plural
 from visiontune.results.plots.figure_style import BLUE, GREY, MAX_PANELS, SKY, empty, faint, styled
 from visiontune.results.plots.params_plots import panel, panels, panels_height
-from visiontune.results.screens.text import number
+from visiontune.results.screens.text import told_apart
 from visiontune.results.tables.importance_table import given
 from visiontune.results.tables.leaderboard import short_names
-from visiontune.tuning.importance.importance import CurvePoint, Importance, ParamImportance
+from visiontune.tuning.importance.importance import Importance, ParamImportance
 
 COLOURS = {"matters": BLUE, "not known yet": SKY, "does not matter": GREY}
 
@@ -72,7 +72,7 @@ def marginal_curves(found: Importance) -> go.Figure:
 def _marginal(one: ParamImportance, *, is_first: bool) -> Iterator[go.Scatter | go.Bar]:
     """Pieces of a range stand side by side as choices do: they are equally wide where it is searched."""
     points = [point for point in one.curve if point.mean is not None]
-    xs = [_word(point) for point in points]
+    xs = told_apart([point.value for point in points])
     band = {"x": xs + xs[::-1], "y": [point.high for point in points] + [point.low for point in points][::-1], "fill": "toself"}
     quiet = {"showlegend": is_first, "hoverinfo": "skip", "mode": "lines", "line": {"width": 0}, "fillcolor": faint(BLUE, 0.3)}
     yield go.Scatter(**band, **quiet, name="90 % interval", legendgroup="band")
@@ -82,11 +82,7 @@ def _marginal(one: ParamImportance, *, is_first: bool) -> Iterator[go.Scatter | 
     yield go.Bar(x=xs, y=[point.num_trials for point in points], **bars)
 
 
-def _word(point: CurvePoint) -> str:
-    return f"{point.value:.2g}" if isinstance(point.value, float) else number(point.value)
-
-
 def _ticks(one: ParamImportance) -> list[str]:
     """All values of a few, of many the first, the middle and the last."""
-    words = [_word(point) for point in one.curve if point.mean is not None]
+    words = told_apart([point.value for point in one.curve if point.mean is not None])
     return words if len(words) <= 4 else [words[0], words[len(words) // 2], words[-1]]

@@ -12,7 +12,7 @@ from plotly.subplots import make_subplots
 
 from visiontune.errors import plural
 from visiontune.results.plots.figure_style import MAX_PANELS, SCALE, empty, of_rung, styled
-from visiontune.results.screens.text import number
+from visiontune.results.screens.text import number, told_apart
 from visiontune.results.tables.leaderboard import differing, short_names
 from visiontune.spec.declarations.domains import Choice
 from visiontune.tuning.importance.importance import space_of
@@ -69,18 +69,18 @@ def _scale(values: Sequence[float], study: StudyRecord) -> tuple[float, float]:
 def _axis(param: ParamCells, name: str, trials: Sequence[TrialRecord]) -> dict[str, Any]:
     """Of one param, all from 0 to 1; a trial without it goes through a place of its own, below."""
     places = [param.place(trial.params[param.name]) if param.name in trial.params else math.nan for trial in trials]
-    ticks = {place: number(value) for place, value in zip(*_ticks(param), strict=True)}
+    ticks = dict(zip(*_ticks(param), strict=True))
     if any(map(math.isnan, places)):
         ticks[-0.15] = _ABSENT
     shown = [-0.15 if math.isnan(place) else place for place in places]
     return {"label": name, "values": shown, "tickvals": [*ticks], "ticktext": [*ticks.values()], "range": [min(ticks), 1.0]}
 
 
-def _ticks(param: ParamCells) -> tuple[list[float], list[Any]]:
+def _ticks(param: ParamCells) -> tuple[list[float], list[str]]:
     if isinstance(param.domain, Choice) or (param.domain.num_values() or math.inf) <= param.num:
-        return [param.place(value) for value in param.middles], list(param.middles)
+        return [param.place(value) for value in param.middles], told_apart(param.middles)
     places = [0.0, 0.25, 0.5, 0.75, 1.0]
-    return places, [float(f"{value_at(param.domain, place):.2g}") for place in places]
+    return places, told_apart([value_at(param.domain, place) for place in places])
 
 
 def slices(study: StudyRecord, params: Sequence[str] = ()) -> go.Figure:
@@ -129,8 +129,8 @@ def ranks(study: StudyRecord, params: Sequence[str] = ()) -> go.Figure:
     )
     styled(figure, title, height=650)
     for place, param in enumerate(shown, 1):
-        places, values = _ticks(param)
-        ticks = {"tickvals": places, "ticktext": [number(value) for value in values]}
+        places, words = _ticks(param)
+        ticks = {"tickvals": places, "ticktext": words}
         figure.update_layout({f"xaxis{place}": ticks, f"yaxis{place}": ticks})
     return figure
 
@@ -163,14 +163,13 @@ def panels_height(num: int) -> int:
 
 def axis_value(param: ParamCells, value: Any) -> Any:
     """A number as it is, anything else, and numbers to choose among, as words."""
-    return number(value) if isinstance(param.domain, Choice) else value
+    return told_apart(param.middles)[param.middles.index(value)] if isinstance(param.domain, Choice) else value
 
 
 def set_axis(figure: go.Figure, param: ParamCells, place: int) -> None:
     """The x axis of one panel: logarithmic where the param is searched so, choices in order."""
     row, column = panel(place)
     if isinstance(param.domain, Choice):
-        order = [number(value) for value in param.middles]
-        figure.update_xaxes(type="category", categoryorder="array", categoryarray=order, row=row, col=column)
+        figure.update_xaxes(type="category", categoryorder="array", categoryarray=told_apart(param.middles), row=row, col=column)
     elif param.domain.log and is_ordered(param.domain):
         figure.update_xaxes(type="log", row=row, col=column)

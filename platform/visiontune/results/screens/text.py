@@ -28,6 +28,24 @@ def number(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+def told_apart(values: Sequence[object]) -> list[str]:
+    """As `number`, but floats in as few digits as tell these values apart, two at the least.
+
+    >>> told_apart([0.99, 0.995]), told_apart([128.5, 256.25]), told_apart(["relu", 2])
+    (['0.99', '0.995'], ['130', '260'], ['relu', '2'])
+    """
+    words = list[str]()
+    for digits in range(2, 18):
+        words = [_rounded(value, digits) if isinstance(value, float) else number(value) for value in values]
+        if len({*words}) == len(words):
+            break
+    return words
+
+
+def _rounded(value: float, digits: int) -> str:
+    return f"{float(f'{value:.{digits}g}'):.{max(6, digits)}g}"
+
+
 def duration(seconds: float | None) -> str:
     """
     >>> duration(8), duration(125), duration(7322), duration(None)
