@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 from simulated_search import drive, make_spec
 
 from visiontune import UserError
 from visiontune import rehearse as rehearse_by_name
 from visiontune.cli import main
 from visiontune.filesystem.study_folder import StudyFolder
-from visiontune.results.rehearsal import CAVEAT, SHARES, rehearse_study
+from visiontune.results.rehearsal import CAVEAT, SHARES, _found, rehearse_study
 from visiontune.tuning.recorded_study import study_curves
 from visiontune.tuning.records.records import StudyRecord
 from visiontune.tuning.study.read_study import read_study
@@ -85,6 +86,13 @@ def test_one_seed_has_no_interval(short: Path) -> None:
     assert "best val_top1 so far, of one seed, so without an interval, 1 worker, after" in head
     assert rows and not any(" to " in row for row in rows) and caveat == CAVEAT
     assert '"low": null' in json.dumps(found.to_dict())
+
+
+def test_the_interval_is_scipys_and_ends_where_the_metric_does() -> None:
+    """Bootstraps of the mean, as before, cover it in .48 of the cases with two seeds, and in .90 with eight."""
+    values = [0.91, 0.95]
+    found, low, high = _found(values, "val_loss"), *stats.t.interval(0.95, 1, loc=0.93, scale=stats.sem(values))
+    assert (found.mean, found.low, found.high) == pytest.approx((0.93, low, high)) and _found(values, "val_top1").high == 1.0
 
 
 def test_too_few_full_curves_and_settings_that_do_not_fit_are_told_at_once(tmp_path: Path) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from visiontune.errors import Problem, UserError, nearest, plural
+from visiontune.inference.intervals import mean_interval
 from visiontune.results.screens.text import aligned, number
 from visiontune.spec.read_identity import spec_of_identity
 from visiontune.spec.space.study_spec import Budget, StudySpec, is_population
@@ -24,7 +24,6 @@ SHARES = (0.25, 0.5, 0.75, 1.0)
 MIN_FULL = 8
 """Trials that must have been trained in full: with fewer, all that a rehearsal could show is which of them was drawn."""
 
-NUM_BOOTSTRAPS = 1000
 RANDOM = "random search"
 CAVEAT = (
     "One study's curves, each used once by the trial nearest to it: curves that were cut favour settings like the study's own, "
@@ -34,7 +33,7 @@ CAVEAT = (
 
 @dataclass(frozen=True)
 class Found:
-    """The best value of a rehearsed search so far: its mean over seeds, and 2.5 and 97.5 % of bootstraps of that mean; None of one seed."""
+    """The best value of a rehearsed search so far: its mean over seeds, and the 95 % interval of that mean by Student's t; None of one seed."""
 
     mean: float
     low: float | None = None
@@ -101,8 +100,10 @@ def rehearse_study(study: StudyRecord, asked: Mapping[str, Any], *, num_workers:
     for name, spec in _specs(study, given):
         spec = rehearsable(spec, curves)
         start = () if name == RANDOM else curves.start
-        runs_SE = np.array([_rehearse(spec, curves, start, num_workers, seed) for seed in range(num_seeds)])
-        found[f"{name}: {_described(spec)}"] = {share: _found(runs_SE[:, round(share * curves.num_epochs) - 1]) for share in SHARES}
+        runs = [_rehearse(spec, curves, start, num_workers, seed) for seed in range(num_seeds)]
+        at = {share: round(share * curves.num_epochs) - 1 for share in SHARES}
+        by_share = {share: _found([run[epoch] for run in runs], study.objective.metric) for share, epoch in at.items()}
+        found[f"{name}: {_described(spec)}"] = by_share
     counts = (len(curves.trials), curves.num_full, curves.num_cut, curves.num_epochs, num_seeds, num_workers)
     return Rehearsal(study.name, study.objective.metric, *counts, found)
 
@@ -139,12 +140,8 @@ def _described(spec: StudySpec) -> str:
     return f"{spec.sampler['name']}, {ends}"
 
 
-def _found(values_S: np.ndarray) -> Found:
-    if len(values_S) < 2:
-        return Found(float(values_S.mean()))
-    draws_BS = np.random.default_rng(0).integers(0, len(values_S), (NUM_BOOTSTRAPS, len(values_S)))
-    low, high = np.quantile(values_S[draws_BS].mean(1), (0.025, 0.975))
-    return Found(float(values_S.mean()), float(low), float(high))
+def _found(values: Sequence[float], metric: str) -> Found:
+    return Found(statistics.fmean(values), *(mean_interval(values, metric) or ()))
 
 
 def _cell(found: Found) -> str:
