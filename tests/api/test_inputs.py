@@ -20,6 +20,7 @@ from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudyFolder
 from visiontune.results.inspection.study_inspection import views_of
 from visiontune.results.retraining.confirm_study import confirm_keys
+from visiontune.results.study import open_study
 from visiontune.spec.space.study_spec import StudySpec
 
 SPACE = {
@@ -125,6 +126,10 @@ def test_a_section_may_be_given_whole() -> None:
         (lambda: visiontune.compare("ab"), "^studies to compare are a list of names or folders, but got 'ab'$"),
         (lambda: visiontune.compare(3), "^studies to compare are a list of names or folders, but got 3$"),
         (lambda: views_of("confusion"), r"^only is a list of views, but got 'confusion'; nearest is \['confusion'\]$"),
+        (lambda: views_of(3), "^only is a list of views, but got 3$"),  # type: ignore[arg-type]
+        (lambda: visiontune.preview(RECIPE, study=3), "^a study is its name or its folder, but got int$"),
+        (lambda: open_study(StudyFolder(Path("none")), 3), "^storage is journal or the URL of a database, but got 3$"),  # type: ignore[arg-type]
+        (lambda: STUDY.leaderboard(width=0), "^width must be an int from 1 to 1000000, but got 0$"),
         (lambda: visiontune.import_search(None), "^file is a path, but got None$"),
         (lambda: visiontune.check_plugin(None), "^a plugin is a path, but got None$"),
         (lambda: visiontune.list_entries(plugin=3), "^a plugin is a path, but got 3$"),

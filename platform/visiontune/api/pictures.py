@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visiontune.api.inputs import File, Folder, OutFile, either_of, words
+from visiontune.api.inputs import File, Folder, OutFile, either_of, folder_of, words
 from visiontune.errors import UserError
 from visiontune.filesystem.given_paths import given_path, path_from
 from visiontune.filesystem.study_folder import StudiesFolder
@@ -123,6 +123,8 @@ def preview(
     from visiontune.results.checks.preview import preview as make_preview
 
     to = given_path(out, "out")
+    if study is not None:
+        folder_of(study, studies_dir)
     return make_preview(*either_of(file, overrides, more), studies=StudiesFolder.of(studies_dir), num=num, out=to, study=study)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visiontune.errors import plural
+from visiontune.errors import UserError, plural
 from visiontune.filesystem.given_paths import given_path
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
 from visiontune.results.study_tables import StudyTables
@@ -195,5 +195,7 @@ class Study(StudyTables):
 
 def open_study(folder: StudyFolder, storage_url: str = "journal") -> Study:
     """The study in a folder as it stands. Raises UserError where there is none."""
+    if not isinstance(storage_url, str):
+        raise UserError(f"storage is journal or the URL of a database, but got {storage_url!r}")
     url = database_of(folder, storage_url)
     return Study(folder, read_study(folder, url), storage_url=url)

@@ -12,7 +12,7 @@ from visiontune.results.tables.leaderboard import leaderboard, to_json
 from visiontune.results.tables.trial_costs import cost_rows, front_rows, told, total_lines, with_costs
 from visiontune.results.tables.trial_table import curve_table, param_table, trial_table
 from visiontune.results.tables.used import bytes_of
-from visiontune.spec.declarations.call_ranges import MANY, SEED, refuse_outside
+from visiontune.spec.declarations.call_ranges import MANY, SEED, refuse_given, refuse_outside
 from visiontune.spec.plugins import in_use
 from visiontune.tuning.records.records import StudyRecord, TrialRecord
 from visiontune.tuning.study.read_study import load_files_of
@@ -104,6 +104,7 @@ class StudyTables:
         With `costs` a column for each cost that is known.
         """
         refuse_outside(MANY, n=n)
+        refuse_given(MANY, width=width)
         if not costs:
             return leaderboard(self.record, n, width)
         found = self._with_costs()
@@ -130,9 +131,9 @@ class StudyTables:
     def plot(self, name: str) -> Figure:
         """A plotly figure: curves, budget, ablation; importance, marginals, parallel, slices, ranks: seconds. Raises UserError."""
         from visiontune.results.plots.ablation_plot import ablation_figure
-        from visiontune.results.plots.figure_table import figure_of
+        from visiontune.results.plots.figure_table import ABLATION, figure_of
 
-        if name == "ablation":
+        if name == ABLATION:
             if (found := self.ablation) is None:
                 raise UserError(f"study {self.name} has no ablation yet; `visiontune ablate {self.name}` makes one")
             return ablation_figure(found)

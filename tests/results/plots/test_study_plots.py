@@ -95,3 +95,5 @@ def test_nothing_to_show_is_said(study: Study) -> None:
 def test_a_wrong_name_has_its_nearest(study: Study) -> None:
     with pytest.raises(UserError, match=r"no plot is called 'curve'; nearest is 'curves'; choices: curves, budget"):
         study.plot("curve")
+    with pytest.raises(UserError, match="no plot is called 'ablations'; nearest is 'ablation'; choices: curves, budget"):
+        study.plot("ablations")

@@ -102,8 +102,9 @@ def views_of(only: Sequence[str] | None) -> tuple[str, ...]:
     """The names of the views that are asked for, all of them for None. Raises UserError."""
     if only is None:
         return tuple(VIEWS)
-    if isinstance(only, str):
-        raise UserError(f"only is a list of views, but got {only!r}; nearest is [{only!r}]")
+    if isinstance(only, str) or not isinstance(only, Iterable):
+        near = f"; nearest is [{only!r}]" if only in VIEWS else ""
+        raise UserError(f"only is a list of views, but got {only!r}{near}")
     unknown = [name for name in only if name not in VIEWS]
     if unknown or not only:
         given = repr(unknown[0]) if unknown else "none"

@@ -29,6 +29,9 @@ OF_IMPORTANCE: Mapping[str, Callable[[StudyRecord, Importance], go.Figure]] = Ma
 )
 """What begins with the params that matter most."""
 
+ABLATION = "ablation"
+"""What is drawn of an ablation, which a study need not have (ablation_plot.py)."""
+
 
 def figure_of(study: StudyRecord, name: str, found: Importance | None = None) -> go.Figure:
     """A figure by its name; `found` spares it the seconds of computing the importance. The study's plugins must be in use.
@@ -38,5 +41,5 @@ def figure_of(study: StudyRecord, name: str, found: Importance | None = None) ->
     if name in OF_STUDY:
         return OF_STUDY[name](study)
     if name not in OF_IMPORTANCE:
-        raise UserError(f"no plot is called {name!r}; {nearest(name, [*OF_STUDY, *OF_IMPORTANCE])}")
+        raise UserError(f"no plot is called {name!r}; {nearest(name, [*OF_STUDY, *OF_IMPORTANCE, ABLATION])}")
     return OF_IMPORTANCE[name](study, found or importance_of(study))
