@@ -33,7 +33,7 @@ CAVEAT = (
 
 @dataclass(frozen=True)
 class Found:
-    """The best value of a rehearsed search so far: its mean over seeds, and the 95 % interval of that mean by Student's t; None of one seed."""
+    """The best value of a rehearsed search so far: its mean over seeds, and that mean's 95 % interval by Student's t, None of one seed."""
 
     mean: float
     low: float | None = None
