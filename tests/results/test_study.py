@@ -86,4 +86,6 @@ def test_a_study_without_trials_has_empty_tables(tmp_path: Path) -> None:
     create_or_resume(StudyFolder(folder), make_spec(folder))
     study = visiontune.load_study(folder)
     assert (len(study.trials), len(study.params), len(study.curves)) == (0, 0, 0) and study.best is None and study.winner is None
+    with pytest.raises(UserError, match=r"^study empty has no trials yet$"):
+        study.recipe(0)
     assert list(study.trials.columns) == ["state", "value", "epoch", "reason", "kind", "fingerprint", "proposed_by", "repeats"]

@@ -20,6 +20,13 @@ def test_of_two_it_is_the_paired_t_test() -> None:
     assert sum(probabilities(runners)) == pytest.approx(1.0)
 
 
+def test_recipes_that_are_equal_in_every_value_are_equally_likely() -> None:
+    """As on a small validation split: nothing is left over to measure noise by, and the first of them was sure to be the best."""
+    same = Runner(1.0, {0: 1.0, 1: 0.9})
+    assert probabilities([same, same, Runner(0.9, {0: 0.9, 1: 0.8})]) == pytest.approx([0.5, 0.5, 0.0])
+    assert next_runners([same, same], 3) == [0, 1]
+
+
 def test_what_a_seed_does_to_all_is_taken_off() -> None:
     """The third has the lowest mean of its own values, as it alone has the hard seed; beside the others it is ahead."""
     easy, hard = 0.9, 0.7

@@ -113,6 +113,10 @@ def test_a_budget_bounds_all_calls_and_says_what_it_left_out(folder: Path) -> No
     assert len(ended) == 9 and found.left_out and "left out of its budget, 81 epochs: the winner without optimizer" in str(found)
     assert not ablate(folder, limit_of("81"))[1]
     assert not ablate(folder, policy.Limit(seconds=-1.0))[1]
+    storage, done = open_existing(StudyFolder(folder)), results_of(open_existing(StudyFolder(folder)).attributes(), policy.PREFIX)
+    plan = policy.Plan(make_spec(folder, 4), next(t for t in read_study(StudyFolder(folder)).trials if t.params["model.name"] == "cnn"), 3)
+    wanted = [policy.Ablation(plan, storage, StudyFolder(folder), limit_of(budget)).num_wanted(done) for budget in (81, 90, 900, None)]
+    assert wanted == [0, 1, 3, 3], "what is done is paid for"
     more, rest = ablate(folder)
     assert len(rest) == 3 and not more.left_out
 

@@ -58,9 +58,9 @@ def probabilities(runners: Sequence[Runner]) -> list[float]:
         generator = np.random.default_rng(0)  # the same draws for everyone, so that a driver which goes on decides as the first would have
         scale_D = np.sqrt(rest / generator.chisquare(freedom, _NUM_DRAWS))
         draws_DK = means_K + scale_D[:, None] * (generator.standard_normal((_NUM_DRAWS, len(known))) @ factor_KK.T)
-        best_D = draws_DK.argmax(1)
-        for place, number in enumerate(known):
-            found[number] = float((best_D == place).mean())
+        is_best_DK = draws_DK == draws_DK.max(1, keepdims=True)  # several, where values are equal and nothing is left over
+        for number, share in zip(known, (is_best_DK / is_best_DK.sum(1, keepdims=True)).mean(0), strict=True):
+            found[number] = float(share)
     return found
 
 

@@ -232,7 +232,8 @@ class StudyRecord:
         """Raises UserError for a number that no trial has."""
         found = next((trial for trial in self.trials if trial.number == number), None)
         if found is None:
-            raise UserError(f"study {self.name} has trials 0 to {len(self.trials) - 1}, but no trial {number}")
+            has = f"trials 0 to {len(self.trials) - 1}" if self.trials else "no trials yet"
+            raise UserError(f"study {self.name} has {has}, but no trial {number}" if self.trials else f"study {self.name} has {has}")
         return found
 
     @property

@@ -177,7 +177,13 @@ class Ablation:
         num = len({leg.key for leg in self._left(done)})
         if not self._plan.cumulative(done):
             num += max(0, len(self._plan.names) - 2) * self._plan.num_seeds
-        return num if self._limit.epochs is None else min(num, int(self._limit.epochs // self._plan.spec.budget.max_epochs))
+        if self._limit.epochs is None:
+            return num
+        return max(0, min(num, int(self._limit.epochs // self._plan.spec.budget.max_epochs) - self._num_begun(done, {})))
+
+    def _num_begun(self, done: Mapping[str, Confirmation], out: Mapping[str, Leg]) -> int:
+        """Trainings that the limit in epochs counts."""
+        return len({leg.key for one in self._plan.variants(done) for leg in self._plan.legs(one)} & {*done, *out})
 
     def _left(self, done: Mapping[str, Confirmation]) -> Iterator[Leg]:
         for variant in self._plan.variants(done):
@@ -186,8 +192,7 @@ class Ablation:
 
     def _allows(self, done: Mapping[str, Confirmation], out: Mapping[str, Leg]) -> bool:
         if self._limit.epochs is not None:
-            known = {leg.key for one in self._plan.variants(done) for leg in self._plan.legs(one)} & {*done, *out}
-            return (len(known) + 1) * self._plan.spec.budget.max_epochs <= self._limit.epochs
+            return (self._num_begun(done, out) + 1) * self._plan.spec.budget.max_epochs <= self._limit.epochs
         if self._limit.seconds is not None:
             expected_s = statistics.fmean(self._took_s) if self._took_s else self._expected_s
             return self._spent_s + expected_s <= self._limit.seconds

@@ -168,7 +168,7 @@ def register_event(study: StudyRecord, winner: TrialRecord, name: str, data_dige
 
 def study_end_event(study: StudyRecord, winner: TrialRecord | None) -> Event:
     """The search is over, with the answer as the description in MLflow."""
-    metrics = {f"best.{study.objective.metric}": winner.value} if winner is not None else {}
+    metrics = {f"best.{study.objective.metric}": study.best.value} if study.best is not None else {}
     known = {"metrics": metrics, "step": sum(trial.epoch for trial in study.trials), "tags": {"mlflow.note.content": answer(study, winner)}}
     return {"event": "study_end", "status": "FINISHED", **known, "time_ms": now_ms()}
 
