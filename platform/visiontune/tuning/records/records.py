@@ -230,10 +230,11 @@ class StudyRecord:
 
     def trial(self, number: int) -> TrialRecord:
         """Raises UserError for a number that no trial has."""
+        if not self.trials:
+            raise UserError(f"study {self.name} has no trials yet")
         found = next((trial for trial in self.trials if trial.number == number), None)
         if found is None:
-            has = f"trials 0 to {len(self.trials) - 1}" if self.trials else "no trials yet"
-            raise UserError(f"study {self.name} has {has}, but no trial {number}" if self.trials else f"study {self.name} has {has}")
+            raise UserError(f"study {self.name} has trials 0 to {len(self.trials) - 1}, but no trial {number}")
         return found
 
     @property
