@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,8 @@ def spec_to_go_on(space: File, overrides: Sequence[str], more: Mapping[str, Any]
     try:
         return spec_of(space, overrides, more)
     except UserError:
-        folder = studies.study(study_name(space, words(overrides, more)))
-        if kind_of(folder.path / KEPT) != "folder":
+        folder = _folder_with_copies(space, words(overrides, more), studies)
+        if folder is None:
             raise
     from visiontune.tuning.study.open_storage import open_existing
 
@@ -68,6 +69,16 @@ def spec_to_go_on(space: File, overrides: Sequence[str], more: Mapping[str, Any]
     load_named(identity, folder.path)
     with copies_at_hand(teachers_named(identity)):
         return spec_of(space, overrides, more)
+
+
+def _folder_with_copies(space: File, overrides: Sequence[str], studies: StudiesFolder) -> StudyFolder | None:
+    """The study's, where there is one that holds copies of teachers."""
+    if not isinstance(space, str | os.PathLike | Mapping):
+        return None
+    with suppress(UserError):
+        folder = studies.study(study_name(space, overrides))
+        return folder if kind_of(folder.path / KEPT) == "folder" else None
+    return None
 
 
 def recipe_of(recipe: File | TrialRecipe, overrides: Sequence[str], more: Mapping[str, Any]) -> TrialRecipe:

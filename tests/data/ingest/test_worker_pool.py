@@ -52,6 +52,7 @@ def forking(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_ingest, "_FORK_PIXELS", 0)
     monkeypatch.setattr(file_digests, "_FORK_FILES", 0)
     monkeypatch.setattr(worker_pool, "num_cpus", lambda: 2)
+    monkeypatch.setattr(worker_pool, "_READY_S", 300.0)  # a busy machine is given threads, and one test ends who decodes
 
 
 def test_processes_make_the_file_that_threads_make(tmp_path: Path, data: dict[str, Any], forking: None, monkeypatch: Any) -> None:

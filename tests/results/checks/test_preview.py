@@ -70,7 +70,7 @@ def test_a_recipe_beside_its_weights_is_asked_of_them(capsys: pytest.CaptureFixt
     _, err = run("recipe.yaml", "--study", "digit", code=2, capsys=capsys)
     assert "nearest is 'digits'" in err
     _, err = run("recipe.yaml", "--study", "../digits", code=2, capsys=capsys)
-    assert err.startswith("no study '../digits'")
+    assert err.startswith("no study 'digits' in ..; ")
     shutil.copytree("studies/digits", "studies/bare", ignore=shutil.ignore_patterns("winner.*"))
     _, err = run("recipe.yaml", "--study", "bare", code=2, capsys=capsys)
     assert "none is trained in studies/bare" in err and len(err.splitlines()) == 1
