@@ -55,7 +55,7 @@ def test_behind_the_last_port_there_is_none(monkeypatch: pytest.MonkeyPatch) -> 
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind(("127.0.0.1", 65_535))
         taken.listen()
-        with pytest.raises(UserError, match="choose another: `port=65534`$"):
+        with pytest.raises(UserError, match=r"choose another: `port=65534`$"):
             check_port(65_535)
 
 
