@@ -211,6 +211,31 @@ def test_with_zero_gamma_a_block_begins_as_identity(model: dict[str, object], bl
         assert not torch.allclose(plain.get_submodule(name)(x_NCHW), x_NCHW.relu() if has_activation else x_NCHW)
 
 
+@pytest.mark.parametrize(
+    "model",
+    [
+        section("resnet18", stem="small", width_factor=0.1),
+        section("cnn", block="residual", width=4),
+        section("cnn", block="residual", width=4, norm_place="after"),
+        section("wideresnet", depth=10, width=1),
+        section("wideresnet", depth=10, width=1, norm="none"),
+        section("preact_resnet", num_blocks=1, width_factor=0.25),
+        section("preact_resnet", num_blocks=1, width_factor=0.25, use_bottleneck=True),
+    ],
+    ids=lambda value: value["name"],
+)
+def test_with_zero_gamma_every_branch_learns(model: dict[str, object]) -> None:
+    """ReLU's slope at 0 is 0: a scale of 0 before it would keep its whole branch from ever getting a gradient."""
+    network = build_model({**model, "use_zero_gamma": True}, num_classes=3, in_channels=1, image_size=16, seed=0)
+    x_NCHW, y_N = torch.randn(8, 1, 16, 16, generator=torch.Generator().manual_seed(0)), torch.arange(8) % 3
+    optimizer = torch.optim.SGD(network.parameters(), 0.1)
+    for _ in range(2):  # the first step moves the ends of branches, the second all that is before
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(network(x_NCHW), y_N).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    assert [name for name, one in network.named_parameters() if one.grad is None or not one.grad.any()] == []
+
+
 @pytest.mark.heavy
 @pytest.mark.parametrize(("model", "num_blocks"), [("mobilenet_v3_small", 6), ("efficientnet_b0", 9), ("xception", 8), ("resnet50", 12)])
 def test_zero_gamma_finds_the_blocks_of_torchvision_and_timm(model: str, num_blocks: int) -> None:
@@ -231,3 +256,12 @@ def test_zero_gamma_finds_the_blocks_of_torchvision_and_timm(model: str, num_blo
 def test_zero_gamma_without_a_place_is_refused(model: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="use_zero_gamma needs residual branches that end in a normalisation, as those of the ResNets"):
         build_model({**model, "use_zero_gamma": True}, num_classes=3, in_channels=1, image_size=16)
+
+
+def test_zero_gamma_passes_by_a_block_that_bears_a_known_name_alone() -> None:
+    """timm's, and torchvision's ShuffleNet, have an InvertedResidual without a `block`."""
+    bearing = type("InvertedResidual", (nn.Sequential,), {})(nn.BatchNorm2d(3))
+    known = type("BasicBlock", (nn.Module,), {})()
+    known.bn2 = nn.BatchNorm2d(3)
+    assert own.zero_gamma(nn.Sequential(bearing, known)) == 1
+    assert (bearing[0].weight == 1).all() and (known.bn2.weight == 0).all()

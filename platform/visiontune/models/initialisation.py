@@ -92,11 +92,13 @@ def zero_gamma(network: nn.Module) -> int:
     """Scale the last normalisation of each residual branch by 0, so that it begins as nothing (Goyal et al. 2017); gives their number.
 
     A block of this package names that normalisation, or the branch whose last one it is, in `last_norm`; those of torchvision's and
-    timm's blocks are in _LAST_NORMS. Raises ValueError where the network has none.
+    timm's blocks are in _LAST_NORMS. A branch that ends in a convolution names that in `last_conv`, and its weights become 0, as
+    timm's zero_init_last has it: behind its last normalisation comes an activation, and ReLU's slope at 0 is 0, so a scale of 0 there
+    would be for ever. Raises ValueError where the network has none.
     """
-    ends = [norm for norm in map(_last_norm, network.modules()) if norm is not None]
-    for norm in ends:
-        norm.weight.zero_()  # type: ignore[operator]
+    ends = [end for end in map(_end_of_branch, network.modules()) if end is not None]
+    for end in ends:
+        end.weight.zero_()  # type: ignore[operator]
     if not ends:
         rule = "use_zero_gamma needs residual branches that end in a normalisation, as those of the ResNets, WideResNets"
         raise ValueError(f"{rule}, MobileNets, EfficientNets and of cnn with block residual do, unless norm is none")
@@ -107,9 +109,13 @@ def zero_gamma(network: nn.Module) -> int:
 _LAST_NORMS = {"BasicBlock": "bn2", "Bottleneck": "bn3", "InvertedResidual": "block", "MBConv": "block", "Block": "rep"}
 
 
-def _last_norm(block: nn.Module) -> nn.Module | None:
+def _end_of_branch(block: nn.Module) -> nn.Module | None:
+    if (conv := getattr(block, "last_conv", None)) is not None:
+        return block.get_submodule(conv)
     name = getattr(block, "last_norm", None) or _LAST_NORMS.get(type(block).__name__)
     if name is None or not getattr(block, "use_res_connect", True):
+        return None
+    if name not in dict(block.named_modules()):  # another library's block of that name
         return None
     norms = [module for module in block.get_submodule(name).modules() if isinstance(module, NORM_TYPES)]
     return norms[-1] if norms else None

@@ -67,8 +67,6 @@ class PreActivation(nn.Module):
     convolution of what the first activation gave stands in for x, as in the authors' code.
     """
 
-    last_norm = "body"  # the branch that use_zero_gamma lets begin as nothing
-
     def __init__(
         self,
         in_channels: int,
@@ -96,6 +94,7 @@ class PreActivation(nn.Module):
             last = {"conv2": nn.Conv2d(filters, filters, 3, padding=1, bias=False)}
         parts |= {"drop": nn.Dropout(inner_dropout), **last, "depth": branch_drop(drop_probability)}
         self.body = nn.Sequential(OrderedDict(parts))
+        self.last_conv = f"body.{next(iter(last))}"  # with which use_zero_gamma lets the branch begin as nothing
         is_same = in_channels == out_channels and stride == 1
         self.shortcut = None if is_same else nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
 

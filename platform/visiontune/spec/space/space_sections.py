@@ -98,7 +98,8 @@ SPACE = Section(
                 "init": INITS,
                 "use_zero_gamma": Arg(
                     bool,
-                    "residual branches begin as nothing: their last normalisation scales by 0 (Goyal et al. 2017)",
+                    "residual branches begin as nothing: their last normalisation scales by 0 (Goyal et al. 2017); where they end in a "
+                    "convolution, as those of wideresnet, its weights are 0",
                     False,
                     auto=ALL,
                 ),
