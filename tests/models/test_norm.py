@@ -55,7 +55,13 @@ class BatchNormAct(nn.BatchNorm2d):
         return self.act(super().forward(x))  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize("old", [nn.BatchNorm2d(12), nn.GroupNorm(4, 12), LayerNorm2d(12)], ids=lambda m: type(m).__name__)
+class LayerNorm2dNoBias(LayerNorm2d):
+    """timm's PoolFormer-v2 and its kin have this one."""
+
+
+@pytest.mark.parametrize(
+    "old", [nn.BatchNorm2d(12), nn.GroupNorm(4, 12), LayerNorm2d(12), LayerNorm2dNoBias(12)], ids=lambda m: type(m).__name__
+)
 def test_each_kind_on_channels_first_is_reached(old: nn.Module) -> None:
     network = nn.Sequential(old)
     assert swap_norm(network, partial(group, num_groups=2)) == 1

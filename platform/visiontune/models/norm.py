@@ -51,8 +51,8 @@ class ChannelsLast(nn.Module):
 
 
 def is_channels_last(module: nn.Module) -> bool:
-    """Whether it is a layer norm over the last axis; the LayerNorm2d of torchvision and timm take x_NCHW."""
-    return isinstance(module, nn.LayerNorm) and type(module).__name__ != "LayerNorm2d"
+    """Whether it is a layer norm over the last axis; those of torchvision and timm with 2d in their names take x_NCHW."""
+    return isinstance(module, nn.LayerNorm) and "2d" not in type(module).__name__
 
 
 def swap_norm(network: nn.Module, make: Callable[[int], nn.Module], heads: Collection[str] = ()) -> int:
