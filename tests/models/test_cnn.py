@@ -274,3 +274,15 @@ def test_norm_stands_where_it_is_asked_to() -> None:
     for place, order in (("before", ["Conv2d", "BatchNorm2d", "ReLU"]), ("after", ["Conv2d", "ReLU", "BatchNorm2d"])):
         network = cnn(**SIZES, image_size=16, width=2, depth=1, norm_place=place)
         assert [type(m).__name__ for m in network.get_submodule("stage1.0.0")] == order
+
+
+@pytest.mark.parametrize("block", ["residual", "dense", "inception"])
+def test_what_is_cropped_may_be_higher_than_wide(block: str) -> None:
+    """The centre of each side by itself: a picture that lies gives what it gives when it stands, filters turned with it."""
+    network = cnn(num_classes=3, in_channels=1, image_size=(16, 24), block=block, padding="valid", depth=1, width=4).eval()
+    lying_NCHW = torch.randn(2, 1, 16, 24)
+    lying = network(lying_NCHW)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            module.weight.data = module.weight.data.mT.contiguous()
+    assert torch.allclose(network(lying_NCHW.mT), lying, atol=1e-5)

@@ -207,13 +207,13 @@ def inception_of(in_channels: int, filters: int, style: Style, *, stride: int = 
 def centre_crops(tensors: Iterable[Tensor]) -> list[Tensor]:
     """The centre of each x_NCHW, all as large as the smallest of them."""
     given = list(tensors)
-    side = min(x_NCHW.shape[-1] for x_NCHW in given)
-    return [x_NCHW if x_NCHW.shape[-1] == side else _centre(x_NCHW, side) for x_NCHW in given]
+    height, width = (min(x_NCHW.shape[axis] for x_NCHW in given) for axis in (-2, -1))
+    return [x_NCHW if x_NCHW.shape[-2:] == (height, width) else _centre(x_NCHW, height, width) for x_NCHW in given]
 
 
-def _centre(x_NCHW: Tensor, side: int) -> Tensor:
-    start = (x_NCHW.shape[-1] - side) // 2
-    return x_NCHW[..., start : start + side, start : start + side]
+def _centre(x_NCHW: Tensor, height: int, width: int) -> Tensor:
+    top, left = (x_NCHW.shape[-2] - height) // 2, (x_NCHW.shape[-1] - width) // 2
+    return x_NCHW[..., top : top + height, left : left + width]
 
 
 def _quarter(filters: int) -> int:
