@@ -172,6 +172,18 @@ def test_hard_targets_are_timms_of_mixed_and_smoothed_ones(threshold: float, sha
     assert torch.allclose(many(logits_NK, Mixed(y_N, other_N, share))[0], dense(logits_NK, target_NK))
 
 
+def test_mixing_leaves_a_target_that_is_at_the_threshold_there() -> None:
+    """share * t + (1 - share) * t may be the next number above t: every class that no picture has would be right."""
+    logits_NK, y_N = torch.zeros(4, 10), torch.arange(4)
+    loss = build_loss(
+        {"name": "binary_cross_entropy", "label_smoothing": 0.1, "target_threshold": 0.01}, {"class_weights": "none"}, LABELS, 10
+    )
+    slopes = logits_NK.requires_grad_()
+    for share in np.random.default_rng(0).random(200).tolist():
+        (slope_NK,) = torch.autograd.grad(loss(slopes, Mixed(y_N, y_N.roll(1), share))[0], slopes)
+        assert (slope_NK < 0).sum() == 8  # two classes of each picture are there, and pulled up
+
+
 @pytest.mark.parametrize("name", ["cross_entropy", "focal", "binary_cross_entropy"])
 def test_gradient_is_that_of_the_numbers(name: str) -> None:
     logits_NK, y_N = some(4)

@@ -129,7 +129,8 @@ def _hard(of_shares: LossOfShares, shares: Shares, threshold: float, weight_K: T
     def of_pair(of: Callable[[Tensor], Tensor], targets: Targets) -> Tensor:
         if not isinstance(targets, Mixed):
             return of(targets)
-        return targets.share * of(targets.y_N) + (1 - targets.share) * of(targets.other_N)
+        # Of two equal shares lerp gives just that one; their weighted sum may lie above a threshold that they are at.
+        return torch.lerp(of(targets.other_N), of(targets.y_N), targets.share)
 
     def mean(logits_NK: Tensor, targets: Targets) -> Tensor:
         target_NK = of_pair(lambda y_N: shares(logits_NK, y_N), targets) > threshold
