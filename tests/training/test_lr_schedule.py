@@ -239,3 +239,8 @@ def test_plateau_is_torchs(factor: float, patience_epochs: int, val_losses: tupl
         scheduler.step(val_loss)
     mine = lr_schedule.plateau(**SIZES, factor=factor, patience_epochs=patience_epochs)
     assert multipliers(mine, val_losses) == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_share_of_less_than_a_step_is_one_step() -> None:
+    assert lr_schedule.in_steps(1, 1e-9, 10, 10) == 1
+    assert multipliers(lr_schedule.step(**SIZES, step_share=1e-9, gamma=0.5))[:3] == [1.0, 0.5, 0.25]

@@ -19,7 +19,7 @@ LrSchedule = Callable[[int, tuple[float, ...]], float]
 def in_steps(epochs: int, share: float, steps_per_epoch: int, num_epochs: int) -> int:
     """A duration in steps: the share of the full budget where it is above 0 (part of a step counts whole), else the epochs."""
     total = num_epochs * steps_per_epoch
-    return math.ceil(share * total - 1e-6) if share > 0 else epochs * steps_per_epoch
+    return max(1, math.ceil(share * total - 1e-6)) if share > 0 else epochs * steps_per_epoch
 
 
 def rise(step: int, num_warmup: int) -> float:
