@@ -68,8 +68,17 @@ def test_a_class_that_does_not_occur_is_scikit_learns_too() -> None:
     logits_NK, y_N = some(6)
     keep = y_N != 4
     found = full(logits_NK[keep], y_N[keep])
-    peer = recall_score(y_N[keep], logits_NK[keep].argmax(1), average="macro", zero_division=0)
-    assert found["macro_recall"] == pytest.approx(peer, rel=1e-5)
+    guess_N = logits_NK[keep].argmax(1)
+    assert (guess_N == 4).any()
+    assert found["macro_recall"] == pytest.approx(recall_score(y_N[keep], guess_N, labels=[0, 1, 2, 3, 5], average="macro"), rel=1e-5)
+    assert found["macro_f1"] == pytest.approx(f1_score(y_N[keep], guess_N, average="macro", zero_division=0), rel=1e-5)
+
+
+def test_a_probability_of_1_is_in_the_last_bin() -> None:
+    """Bins are ((m - 1) / M, m / M]; scores that are far apart have a probability of just 1 in float32."""
+    logits_NK = torch.tensor([[40.0, 0.0], [3.0, 0.0], [3.0, 0.0], [40.0, 0.0]])
+    y_N = torch.tensor([1, 0, 0, 0])
+    assert full(logits_NK, y_N)["calibration_error"] == pytest.approx(calibration_error(logits_NK, y_N), rel=1e-5)
 
 
 def test_logits_between_0_and_1_are_not_taken_for_probabilities() -> None:

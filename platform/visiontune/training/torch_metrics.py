@@ -31,14 +31,17 @@ if TYPE_CHECKING:
 Model = Callable[[Tensor], Tensor]
 
 NUM_BINS = 15
+_BELOW_1 = 1 - 2**-24
+"""The largest float32 below 1."""
 # Each rank of several has the logits of all; left to itself a metric would add up those of torch's process group.
 _KEPT = {"validate_args": False, "sync_on_compute": False}
 
 
 class FullMetrics:
     """Collects batches. top5 is the share of pictures whose class is among the five highest logits, with five or fewer classes
-    among all but the lowest; macro means are over the classes that occur; calibration_error is that of 15 equal bins of
-    the highest probability, weighted by their pictures (Guo et al. 2017).
+    among all but the lowest; macro_recall is the mean over the classes that have pictures (scikit-learn's balanced accuracy),
+    macro_f1 over those that have some or are predicted (its f1_score); calibration_error is that of 15 equal bins of the highest
+    probability, weighted by their pictures (Guo et al. 2017).
     """
 
     def __init__(self, num_classes: int, device: torch.device) -> None:
@@ -46,23 +49,28 @@ class FullMetrics:
         self.by_logits = MetricCollection(
             {
                 "top5": MulticlassAccuracy(top_k=min(5, num_classes - 1), average="micro", **kept),
-                "macro_recall": MulticlassRecall(average="macro", **kept),
+                "macro_recall": MulticlassRecall(average="none", **kept),
                 "macro_f1": MulticlassF1Score(average="macro", **kept),
             }
         ).to(device)
+        self.occurs_K = torch.zeros(num_classes, dtype=torch.bool, device=device)
         self.calibration = MulticlassCalibrationError(n_bins=NUM_BINS, norm="l1", **kept).to(device)
 
     def update(self, logits_NK: Tensor, y_N: Tensor) -> None:
         """Take in a batch."""
         self.by_logits.update(logits_NK, y_N)
-        # Left to itself it takes logits that happen to lie in [0, 1] for probabilities.
-        self.calibration.update(logits_NK.softmax(1), y_N)
+        self.occurs_K[y_N] = True
+        # Left to itself it takes logits that happen to lie in [0, 1] for probabilities, and has a bin of its own for 1.
+        self.calibration.update(logits_NK.softmax(1).clamp(max=_BELOW_1), y_N)
 
     def compute(self, *, is_finite: bool = True) -> dict[str, float]:
         """{"top5", "macro_recall", "macro_f1", "calibration_error"}; NaN all of them where the logits were not finite."""
         if not is_finite:
             return dict.fromkeys(("top5", "macro_recall", "macro_f1", "calibration_error"), math.nan)
-        figures = {name: value.item() for name, value in self.by_logits.compute().items()}
+        found = self.by_logits.compute()
+        # torchmetrics' own mean counts a class that is predicted and has no pictures as 0.
+        found["macro_recall"] = found["macro_recall"][self.occurs_K].mean()
+        figures = {name: value.item() for name, value in found.items()}
         return {**figures, "calibration_error": self.calibration.compute().item()}
 
 
