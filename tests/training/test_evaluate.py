@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from tiny import make_store, model_section
 
 from visiontune.data.store.store import Store
 from visiontune.models.build import build_model
+from visiontune.training import evaluate as evaluating
 from visiontune.training.evaluate import evaluate
 from visiontune.training.input.fit_preprocessing import fit_preprocessing
 from visiontune.training.input.preprocessing import Preprocessing
@@ -42,3 +45,12 @@ def test_running_statistics_stay_as_they_were() -> None:
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     evaluate(network, store, "val", preprocessing=standardized(store), arithmetic=ON_CPU, use_full_metrics=False)
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
+
+
+def test_thresholds_keep_all_their_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They lie between two probabilities of double precision; the nearest float32 to this one is 1, which no picture reaches."""
+    at, seen = (0.5, 1 - 1e-9), dict[str, Any]()
+    monkeypatch.setattr(evaluating, "measure", lambda *args, **given: seen.update(given) or {})
+    store = make_store()
+    evaluating.evaluate(torch.nn.Identity(), store, "val", preprocessing=standardized(store), arithmetic=ON_CPU, thresholds=at)
+    assert tuple(seen["thresholds_K"].tolist()) == at

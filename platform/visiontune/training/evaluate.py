@@ -38,7 +38,7 @@ def evaluate(
     """What `measure` gives, over split "val" or "test", as the recipe computes."""
     pictures = open_split(store, split, preprocessing, str(arithmetic.device))
     with arithmetic.evaluating():
-        at_K = None if thresholds is None else torch.tensor(thresholds)
+        at_K = None if thresholds is None else torch.tensor(thresholds, dtype=torch.float64)
         return measure(model, pictures, batch_size, use_full_metrics=use_full_metrics, thresholds_K=at_K)
 
 
