@@ -19,6 +19,7 @@ from visiontune.cli import main
 from visiontune.errors import UserError
 from visiontune.models.build import build_model
 from visiontune.models.profile import Profile, profile
+from visiontune.models.profile_tracer import Tracer
 from visiontune.results.profile_table import profile_lines
 from visiontune.spec.parse import load_model
 
@@ -151,6 +152,20 @@ def test_receptive_fields_are_the_published_ones(name: str, args: list[str], siz
     layers = profiled(name, args, size, batch_size=2).layers
     spatial = [layer for layer in layers if len(layer.shape) == 3 and layer.shape[-1] > 1 and "Adaptive" not in layer.kind]
     assert max(layer.receptive_field for layer in spatial) == pixels
+
+
+@pytest.mark.parametrize(("size", "pooled"), [(10, 3), (11, 4), (3, 6), (1, 6), (64, 7), (8, 4)])
+def test_an_adaptive_pooling_sees_what_its_gradient_says(size: int, pooled: int) -> None:
+    """Its widest window by the pixels that a position depends on; all positions together see the picture, and no more."""
+    network = nn.Sequential(nn.AdaptiveAvgPool2d(pooled), nn.Flatten(), nn.Linear(pooled**2, 2)).double()
+    picture_NCHW = torch.zeros(1, 1, size, size, dtype=torch.float64, requires_grad=True)
+    depends = [
+        torch.autograd.grad(network[0](picture_NCHW)[0, 0, 0, at], picture_NCHW)[0][0, 0].any(0).sum().item() for at in range(pooled)
+    ]
+    with (tracer := Tracer(network, picture_NCHW)), tracer.watching():
+        network(picture_NCHW)
+    pool, _, head, _ = tracer.calls
+    assert pool.receptive_field == max(depends) and head.receptive_field == size
 
 
 def test_receptive_field_of_a_plain_stack_is_that_of_the_formula() -> None:

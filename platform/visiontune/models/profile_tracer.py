@@ -6,12 +6,12 @@ costs neither memory nor arithmetic. Sizes are those of torch's tensors; of kern
 
 from __future__ import annotations
 
-import math
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import torch
@@ -21,7 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
-Field = tuple[tuple[int, int], ...]
+Field = tuple[tuple[Fraction | int, Fraction | int], ...]
 """(size, step) in pixels for height and width: what one position sees of the picture, and how far the next one is from it."""
 
 _aten = torch.ops.aten
@@ -94,7 +94,7 @@ class Tracer(TorchDispatchMode):
             self._inside.pop()
             if isinstance(out, Tensor):
                 field: Field = self._fields.get(out, ((0, 0),))  # type: ignore[no-untyped-call]
-                self.calls.append(Call(name, module, tuple(out.shape), max(size for size, _ in field)))
+                self.calls.append(Call(name, module, tuple(out.shape), round(max(size for size, _ in field))))
 
         return leave
 
@@ -146,11 +146,21 @@ def _seen(packet: Any, args: Sequence[Any], out: Tensor, field: Field) -> Field:
         dilation = args[4] if packet is _aten.max_pool2d_with_indices and len(args) > 4 else 1
         return _wider(field, args[1], args[2] if len(args) > 2 and args[2] else args[1], dilation)
     if packet in (_aten._adaptive_avg_pool2d, _aten.adaptive_max_pool2d):
-        pairs = list(zip(x.shape[2:], out.shape[2:], strict=True))
-        return _wider(field, [math.ceil(i / o) + (i % o > 0) for i, o in pairs], [max(1, i // o) for i, o in pairs], 1)
+        windows, steps = zip(*map(_adaptive, x.shape[2:], out.shape[2:]), strict=True)
+        return _wider(field, windows, steps, 1)
     is_flattened = out.ndim == 2 and isinstance(x, Tensor) and x.ndim == 4 and len(out) == len(x)
     is_mean = packet is _aten.mean and x.ndim == 4 and out.shape[2:].numel() == 1
     return _wider(field, x.shape[2:], 1, 1) if is_flattened or is_mean else field
+
+
+def _adaptive(num_in: int, num_out: int) -> tuple[int, Fraction]:
+    """The largest window of an adaptive pooling, and the mean step from one to the next, so that all of them see what there is.
+
+    >>> _adaptive(10, 3), _adaptive(1, 6), _adaptive(8, 4)
+    ((4, Fraction(3, 1)), (1, Fraction(0, 1)), (2, Fraction(2, 1)))
+    """
+    window = max(-(-(at + 1) * num_in // num_out) - at * num_in // num_out for at in range(num_out))
+    return window, Fraction(num_in - window, max(1, num_out - 1))
 
 
 def _wider(field: Field, kernel: Any, stride: Any, dilation: Any) -> Field:
