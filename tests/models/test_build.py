@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import OrderedDict
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,6 +17,8 @@ from visiontune.models.activation import ACTIVATION_TYPES
 from visiontune.models.anatomy import anatomy_of
 from visiontune.models.build import build_model, swap
 from visiontune.spec.declarations.declare import REQUIRED, Arg, Entry, Section, Table
+from visiontune.spec.parse import load_model
+from visiontune.spec.plugins import in_use, load_plugin
 from visiontune.spec.space.sections import SPACE
 from visiontune.spec.space.space import fill
 from visiontune.spec.tables.activations import ACTIVATIONS, NORMS
@@ -246,3 +249,33 @@ def test_weights_are_a_function_of_recipe_and_seed(model: str) -> None:
     other = build_model(section(model), **SIZES, seed=4).state_dict()
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not torch.equal(first["fc.weight"], other["fc.weight"])
+
+
+def test_what_a_plugin_fills_at_random_and_no_init_does_is_not_left_at_0(tmp_path: Path) -> None:
+    """Attention whose queries and keys are 0 has no gradient, for ever; its drawing changes no weight that the init fills."""
+    head = "from torch import nn\nfrom visiontune.models.anatomy import mark\nfrom visiontune.spec.declarations.declare import Entry\n"
+    net = """
+class Net(nn.Module):
+    def __init__(self, in_channels, num_classes):
+        super().__init__()
+        self.body = nn.Conv2d(in_channels, 8, 3)
+        self.head = nn.Linear(8, num_classes)
+        MORE
+
+    def forward(self, x_NCHW):
+        return self.head(self.body(x_NCHW).mean((2, 3)))
+
+
+def net(*, num_classes, in_channels, image_size):
+    return mark(Net(in_channels, num_classes), stages=(("body",),), head="head")
+
+
+MODELS = {"net": Entry("mine", net)}
+"""
+    found = []
+    for more in ("self.attention, self.place = nn.MultiheadAttention(8, 2), nn.Embedding(9, 8)", "pass"):
+        (tmp_path / "net.py").write_text(head + net.replace("MORE", more))
+        with in_use([load_plugin(tmp_path / "net.py").key]):
+            found.append(build_model(load_model("net", []), num_classes=3, in_channels=3, image_size=8, seed=1).state_dict())
+    assert all(found[0][name].any() for name in ("attention.in_proj_weight", "place.weight"))
+    assert torch.equal(found[0]["body.weight"], found[1]["body.weight"]) and torch.equal(found[0]["head.weight"], found[1]["head.weight"])

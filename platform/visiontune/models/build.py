@@ -53,8 +53,10 @@ def build_model(
     entry, args = chosen(MODELS, model, "name")
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed or 0)
-        with nullcontext() if LIBRARY in entry.traits else Unfilled():
+        with Unfilled() if _is_filled_here(entry) else nullcontext():
             network = built_by(entry, num_classes=num_classes, in_channels=in_channels, image_size=image_size, **args)
+        if not isinstance(entry.builder, str):  # so that what a plugin draws for itself changes no other weight
+            torch.default_generator.manual_seed(seed or 0)
         _swap_published(network, model, in_channels, image_size)
         if seed is not None:  # drawn on the CPU: weights are the same on every device
             entry, args = chosen(INITS, model, "init")
@@ -67,6 +69,11 @@ def build_model(
             scale_to_unit_variance(network, sample())
     add_dropout(network, model["dropout"], model["dropout_kind"], model["dropout_place"])
     return network
+
+
+def _is_filled_here(entry: Entry) -> bool:
+    """Whether `initialise` fills all that the builder fills at random: a library's or a plugin's network may have attention, embeddings."""
+    return isinstance(entry.builder, str) and LIBRARY not in entry.traits
 
 
 def built_by(entry: Entry, **args: Any) -> nn.Module:

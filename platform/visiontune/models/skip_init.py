@@ -16,7 +16,7 @@ class Unfilled(TorchFunctionMode):
     """While it is entered, weights filled at random become 0; constants (norms, biases, scales of layers) are what they are.
 
     VGG-16 is built in .4 s in place of 1.1, ResNet-50 in .03 in place of .2. `initialise` fills all that was left out, convolutions
-    and linear layers, and so do weights that are loaded.
+    and linear layers, and so do weights that are loaded. Not for builders of networks that have other weights.
     """
 
     def __torch_function__(
