@@ -15,7 +15,7 @@ from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.spec.space.study_spec import StudySpec
 from visiontune.tuning.cluster.beside_ray import beside_ray
 from visiontune.tuning.cluster.blas_threads import one_blas_thread
-from visiontune.tuning.cluster.interruption import interruptible
+from visiontune.tuning.cluster.interruption import heard_afterwards, interruptible
 from visiontune.tuning.cluster.node_watch import NodeWatch
 from visiontune.tuning.cluster.ray_ask_nodes import needs_of, with_pictures
 from visiontune.tuning.cluster.ray_cluster import cluster, is_local, note_of_gpus, trial_resources
@@ -84,7 +84,8 @@ def search_on_cluster(
                 _prepare_trials(run, spec, storage, studies, store, elsewhere)
             put(study_event(spec, storage.attributes()["key"], facts_of(store), short_report(store)))
             say_again(storage, spec, put)
-            from visiontune.tuning.cluster.ray_adapter import run_tune  # Tune reads its environment, set by `cluster`, as it is imported
+            with heard_afterwards():  # Tune reads its environment, set by `cluster`, as it is imported
+                from visiontune.tuning.cluster.ray_adapter import run_tune
 
             with interruptible(run.interrupt, may_exit=may_exit):
                 run_tune(run, base={**base, "needs": needs}, look=watch.look, screen=Heartbeat(folder).beside(screen))

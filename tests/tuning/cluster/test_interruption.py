@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from visiontune.tuning.cluster.interruption import interruptible, own_sigterm
+from visiontune.tuning.cluster.interruption import heard_afterwards, interruptible, own_sigterm
+from visiontune.tuning.cluster.ray_cluster import tokens_asked_anew
 
 
 @pytest.fixture
@@ -52,3 +56,20 @@ def test_a_second_signal_may_come_while_the_first_is_handled(told: list[int]) ->
     with interruptible(interrupt, may_exit=True):
         os.kill(os.getpid(), signal.SIGTERM)
     assert (interrupts, told) == (["to end"], [signal.SIGTERM])
+
+
+def test_an_import_is_done_before_a_signal_is_heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while Ray was imported left half of it behind, and the search ended in what Python says of that."""
+    (tmp_path / "slow_library.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nwhole = True\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), heard_afterwards():
+        import slow_library
+    assert sys.modules.pop("slow_library") is slow_library and slow_library.whole and signal.getsignal(signal.SIGINT) is before
+
+
+def test_where_ray_is_half_imported_there_is_no_token_to_forget(monkeypatch: pytest.MonkeyPatch) -> None:
+    for raylet in (None, ModuleType("ray._raylet")):
+        monkeypatch.setitem(sys.modules, "ray._raylet", raylet)
+        with pytest.raises(KeyboardInterrupt), tokens_asked_anew():
+            raise KeyboardInterrupt

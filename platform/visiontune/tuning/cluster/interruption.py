@@ -62,6 +62,26 @@ def deaf_to_hangups() -> Iterator[None]:
 
 
 @contextmanager
+def heard_afterwards() -> Iterator[None]:
+    """These signals reach their handlers once the block is left: an import that is interrupted leaves half of a library behind, and where
+    Python frees its lock a KeyboardInterrupt is printed and lost. Outside the main thread nothing is changed.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    names = [name for name in _ENDING if callable(signal.getsignal(name))]
+    before = {name: signal.signal(name, lambda number, frame: came.append(number)) for name in names}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+        if came:
+            signal.raise_signal(came[0])
+
+
+@contextmanager
 def own_sigterm() -> Iterator[None]:
     """SIGTERM is what it was, once the block has started Ray, whose own handlers end the process in silence or with a dump (ray 2.60).
 

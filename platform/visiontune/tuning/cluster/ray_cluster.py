@@ -16,7 +16,7 @@ from visiontune.filesystem.uri import shown
 from visiontune.spec.space.slots import settled_cpus, workers_on
 from visiontune.spec.space.study_spec import Resources
 from visiontune.tuning.cluster.environment import environment
-from visiontune.tuning.cluster.interruption import deaf_to_hangups, own_sigterm
+from visiontune.tuning.cluster.interruption import deaf_to_hangups, heard_afterwards, own_sigterm
 from visiontune.tuning.cluster.ray_nodes import may_start_gpus
 from visiontune.tuning.cluster.ray_start import agents_of_known_ports, no_idle_helpers
 from visiontune.tuning.cluster.ray_temp_folder import refuse_temp_folder
@@ -84,7 +84,8 @@ def cluster(address: str | None, files: Iterable[Path] = ()) -> Iterator[None]:
     """
     had = {name: os.environ[name] for name in (*SETTINGS, *_SET_BY_RAY) if name in os.environ}
     with tokens_asked_anew(), environment(dict.fromkeys(_SET_BY_RAY) | SETTINGS | had):
-        import ray
+        with heard_afterwards():
+            import ray
 
         logging.getLogger("ray").setLevel(logging.ERROR)
         common: dict[str, Any] = {"address": address_of(address), "log_to_driver": False, "logging_level": logging.ERROR}
@@ -120,11 +121,11 @@ def tokens_asked_anew() -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(ImportError):  # Ray's own, not promised to anybody
-            from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
-
-            Config.initialize("")  # from the environment, and first: a thread that is ending still may ask for the token
-            AuthenticationTokenLoader.instance().reset_cache()
+        raylet = sys.modules.get("ray._raylet")  # where Ray was not imported, or not to the end, there is nothing to forget
+        with suppress(AttributeError):  # Ray's own, not promised to anybody
+            if raylet is not None:
+                raylet.Config.initialize("")  # from the environment, and first: a thread that is ending still may ask for the token
+                raylet.AuthenticationTokenLoader.instance().reset_cache()
 
 
 @contextmanager
