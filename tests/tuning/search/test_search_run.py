@@ -435,6 +435,25 @@ def test_mlflow_is_told_of_the_best_as_it_changes_and_of_each_confirmation(tmp_p
     assert {event["metrics"].get("rung") for event in events if event["event"] == "epoch"} == {None, 1, 3, 9}
 
 
+def test_mlflow_s_best_does_not_fall_where_another_driver_goes_on(tmp_path):
+    """The first trial runs straight through: from there on only what is better in full is told."""
+    spec, events = make_spec(tmp_path / "study", 12, sampler="random"), []
+
+    def stop_now(event):
+        events.append(event)
+        if len(events) in (25, 45, 60):
+            raise KeyboardInterrupt
+
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            drive(spec, tmp_path / "study", put=stop_now)
+    drive(spec, tmp_path / "study", put=stop_now)
+    in_full = sorted(trial.values[9] for trial in read_study(StudyFolder(tmp_path / "study")).trials if 9 in trial.values)
+    told = [event["metrics"]["best.val_top1"] for event in events if event["event"] == "best"]
+    told = told[told.index(in_full[0]) :]
+    assert told == sorted(told) and told[-1] == in_full[-1] and len(told) > 1
+
+
 def test_another_winner_has_confirmations_of_its_own(tmp_path):
     """More trials may bring a better one: its figures must not be the old winner's."""
     folder = tmp_path / "study"

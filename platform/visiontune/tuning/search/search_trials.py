@@ -21,7 +21,7 @@ from visiontune.tuning.proposals.sampler import Proposal
 from visiontune.tuning.ranking.curves import Curves
 from visiontune.tuning.ranking.network_costs import NetworkCosts
 from visiontune.tuning.ranking.ranked_trials import UNDECIDED, RankedTrials
-from visiontune.tuning.ranking.ranking import best_of, full_epochs
+from visiontune.tuning.ranking.ranking import full_epochs
 from visiontune.tuning.ranking.spent_costs import costs_spent
 from visiontune.tuning.records.leg import Report
 from visiontune.tuning.records.records import CONSTRAINT, Put, TrialRecord
@@ -50,7 +50,6 @@ class SearchTrials:
         self.refused: list[int] = []
         self._networks = NetworkCosts()
         self._known: list[int] = []
-        self._best: int | None = None
         self._num_epochs_in_all = 0
         self._is_beginning = True
 
@@ -131,7 +130,9 @@ class SearchTrials:
         known: dict[str, Any] = {"epoch": report.epoch, "value": value, "micro_batch": report.micro_batch, "repeats": tuple(repeats)}
         self.records[number] = replace(self.records[number], values=self.curves.values[number], **known)
         self._num_epochs_in_all += 1
-        self._note_best(number)
+        best = self.best()
+        if best is not None and best.number == number:
+            self._tell_best(best)
 
     def _note_beside(self, number: int, report: Report, repeats: Sequence[float]) -> None:
         """What the study has of an epoch beside its value."""
@@ -152,17 +153,16 @@ class SearchTrials:
 
     def end(self, number: int, state: str, reason: str, kind: str = "") -> None:
         """For good: complete, pruned or failed."""
-        trial = replace(self.records[number], state=state, reason=reason, kind=kind)
+        trial, before = replace(self.records[number], state=state, reason=reason, kind=kind), self.best()
         self._put(end_event(number, state, reason, trial.micro_batch, costs_spent(self._spent(number)), schedule_of(trial)))
         self._note_spent(number)
         self.refused += [number] * (kind == CONSTRAINT)
         self._storage.end(number, OPTUNA_STATE[state], trial.value, reason, kind)
         self.records[number] = trial
         self._checkpoints.drop(number)
-        if number == self._best and state in ("pruned", "failed"):
-            self._best, best = None, self.best()
-            if best is not None:
-                self._note_best(best.number)
+        best = self.best()
+        if best is not None and before is not None and best.number != before.number:
+            self._tell_best(best)
 
     def _spent(self, number: int) -> dict[str, Any]:
         """What the study notes of a trial's epochs, as far as they were measured."""
@@ -236,13 +236,9 @@ class SearchTrials:
         if there and all(number in there or self.records[number].state not in ("running", "waiting") for number in self._known):
             self.straight = next(number for number in self.curves.ranked(first) if number in there)
 
-    def _note_best(self, number: int) -> None:
-        """Tell MLflow of a best trial that is another than before, or went on."""
-        rivals = [self.records[one] for one in {self._best, number} if one is not None]
-        best = best_of((one for one in rivals if one.state != "pruned"), self._spec.objective)
-        if best is not None and best.number == number:
-            self._best = number
-            self._put(best_event(self._spec.objective.metric, best.value or 0.0, self._num_epochs_in_all))
+    def _tell_best(self, best: TrialRecord) -> None:
+        """MLflow is told of a best trial that is another than before, or went on."""
+        self._put(best_event(self._spec.objective.metric, best.value or 0.0, self._num_epochs_in_all))
 
     def _note_known(self, number: int, *, is_known: bool) -> None:
         """Known recipes that come later, out of the queue, are as all others: what runs straight through must not change with a restart."""
