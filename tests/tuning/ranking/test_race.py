@@ -54,3 +54,10 @@ def test_where_all_have_failed_who_shares_no_seed_is_not_compared() -> None:
     """Of the others it is not known what the seed did."""
     runners = [Runner(0.9, {1: 0.9, 2: 0.8}, failed=(0,)), Runner(0.9, {0: 0.99}, failed=(1,)), Runner(0.9, {2: 0.85}, failed=(0,))]
     assert leader(runners) == 2 and probabilities(runners)[1] == 0.0
+
+
+def test_recipes_of_a_front_that_have_no_seed_in_common_yet_are_not_compared() -> None:
+    """Each waits for none of the others' seeds: of the one nobody knows what the other's seed did."""
+    apart = [Runner(0.9, {1: 0.7}, (0,)), Runner(0.8, {0: 0.8}, (1,))]
+    assert leader(apart) == 0 and probabilities(apart) == [1.0, 0.0]
+    assert leader([*apart, Runner(0.8, {0: 0.7, 1: 0.75})]) == 1

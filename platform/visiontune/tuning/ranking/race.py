@@ -96,10 +96,11 @@ def next_in_turn(runners: Sequence[Runner], num_seeds: int) -> list[int]:
 
 
 def _compared(runners: Sequence[Runner]) -> list[int]:
-    """Those with values on all seeds that they were given; where there are none, the one with the most and who shares a seed with it."""
+    """Those with values on all seeds that they were given, or where there are none with any: the one with the most and who shares a seed
+    with it. Of a front's, which wait for nobody, two may have none in common yet.
+    """
     known = [number for number, runner in enumerate(runners) if runner.values]
-    if whole := [number for number in known if not runners[number].failed]:
-        return whole
+    known = [number for number in known if not runners[number].failed] or known
     most = max((runners[number].values for number in known), key=len, default={})
     return [number for number in known if runners[number].values.keys() & most.keys()]
 
