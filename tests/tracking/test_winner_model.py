@@ -196,3 +196,15 @@ def test_the_sheet_of_the_winner_stands_beside_its_recipe_once(client: Any, tmp_
     with pytest.raises(Exception) as error:  # it is set aside, and nothing waits for it
         runs.send([event])
     assert not is_transient(error.value)
+
+
+def test_a_recipe_of_the_front_is_found_where_its_study_was_moved_to(tmp_path: Path) -> None:
+    from visiontune.tracking.winner_model import log_artifact
+
+    class Client:
+        def log_artifact(self, run_id: str, path: str, folder: str) -> None:
+            assert (Path(path).read_text(), folder) == ("of the front", "front")
+
+    (tmp_path / "front").mkdir()
+    (tmp_path / "front" / "00003.yaml").write_text("of the front")
+    log_artifact(Client(), tmp_path, "run", {"path": "/moved/front/00003.yaml", "artifact_folder": "front"})

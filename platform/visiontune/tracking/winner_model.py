@@ -72,8 +72,10 @@ def log_artifact(client: Any, folder: Path, run_id: str, event: Mapping[str, Any
 
 
 def _at(folder: Path, path: str) -> Path:
-    """The file as the event names it, or beside the outbox when the study has moved."""
-    return Path(path) if Path(path).exists() else folder / Path(path).name
+    """The file as the event names it, or in the folder of the outbox when the study has moved: beside it, or one of its front."""
+    named = Path(path)
+    moved = folder / named.name, folder / named.parent.name / named.name
+    return next((one for one in (named, *moved) if one.exists()), moved[0])
 
 
 def winner_of_files(recipe: Path, weights: Path, data: Mapping[str, Any]) -> Classifier:
