@@ -10,8 +10,11 @@ from typing import NamedTuple
 import pytest
 from places import PLATFORM
 
+from visiontune.api.inputs import spec_to_go_on
 from visiontune.cli import main
 from visiontune.errors import UserError
+from visiontune.filesystem.study_folder import StudiesFolder
+from visiontune.spec import plugins
 from visiontune.spec.declarations.domains import FixedParams, RandomParams
 from visiontune.spec.parse import load_recipe, load_study, make_recipe
 from visiontune.spec.plugins import in_use, keep
@@ -19,6 +22,7 @@ from visiontune.spec.read_identity import spec_of_identity
 from visiontune.spec.space.study_spec import StudySpec
 from visiontune.spec.tables.models import MODELS
 from visiontune.spec.yaml.yaml_writer import dump_recipe
+from visiontune.tuning.study.open_storage import create_or_resume
 
 PLUGIN = """\
 from visiontune.spec.declarations.declare import Arg, Entry
@@ -131,6 +135,25 @@ def test_another_process_reads_a_winner_with_the_copy_beside_it_and_with_no_othe
     assert "winner.yaml:2: plugins[0]: the plugin rows.py is not there" in gone, told.stderr
     assert "winner.yaml:2: plugins[0]: the plugin rows.py has changed: its SHA-256 must be" in changed
     assert right == recipe.fingerprint == load_recipe(winner).fingerprint
+
+
+def test_a_study_goes_on_with_its_copy_of_a_plugin_that_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In a new process too, under its own name alone; a file that is there is taken as it is now."""
+    file, studies = write(tmp_path / "there"), StudiesFolder(tmp_path / "studies")
+    spec, folder = load_study(file), studies.study("mine")
+    folder.path.mkdir(parents=True)
+    create_or_resume(folder, spec)
+    file.with_name("rows.py").unlink()
+    for loaded in (dict(plugins._loaded), {}):
+        monkeypatch.setattr(plugins, "_loaded", loaded)
+        assert spec_to_go_on(file, (), {}, studies).identity() == spec.identity()
+    assert f"there is no {file.with_name('rows.py')} any more: the study's copy takes its place, rows.py@sha256:" in caplog.text
+    with pytest.raises(UserError, match=r"the plugin rows.py is not there: "):
+        spec_to_go_on(file, ["study=other"], {}, studies)
+    file.with_name("rows.py").write_text(PLUGIN + "# changed\n")
+    assert spec_to_go_on(file, (), {}, studies).identity() != spec.identity()
 
 
 def test_an_installed_package_has_plugins_by_the_name_of_an_entry_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,11 +12,14 @@ from typing import Any
 from visiontune.errors import UserError
 from visiontune.filesystem.path_kind import kind_of, with_home
 from visiontune.filesystem.study_folder import StudiesFolder, StudyFolder
+from visiontune.spec.declarations.copies_at_hand import copies_at_hand
 from visiontune.spec.declarations.start import StartRecipe
-from visiontune.spec.declarations.teacher_files import KEPT, copies_at_hand, teachers_named
+from visiontune.spec.declarations.teacher_files import KEPT as KEPT_TEACHERS
+from visiontune.spec.declarations.teacher_files import teachers_named
 from visiontune.spec.declarations.trial_recipe import TrialRecipe
 from visiontune.spec.kept_files import load_named
 from visiontune.spec.parse import is_space, load_recipe, load_start_recipe, load_study, name_of, study_name
+from visiontune.spec.plugins import KEPT as KEPT_PLUGINS
 from visiontune.spec.reading.overrides import override_texts
 from visiontune.spec.space.study_spec import StudySpec
 from visiontune.tuning.study.study_place import find_study
@@ -56,7 +59,7 @@ def spec_of(space: File, overrides: Sequence[str], more: Mapping[str, Any]) -> S
 
 
 def spec_to_go_on(space: File, overrides: Sequence[str], more: Mapping[str, Any], studies: StudiesFolder) -> StudySpec:
-    """The same, and of a study that has copies of teachers whose files are gone, by these copies."""
+    """The same, and of a study that has copies of plugins or teachers whose files are gone, by these copies."""
     try:
         return spec_of(space, overrides, more)
     except UserError:
@@ -66,18 +69,18 @@ def spec_to_go_on(space: File, overrides: Sequence[str], more: Mapping[str, Any]
     from visiontune.tuning.study.open_storage import open_existing
 
     identity = open_existing(folder).attributes()["identity"]
-    load_named(identity, folder.path)
-    with copies_at_hand(teachers_named(identity)):
+    plugins = load_named(identity, folder.path)
+    with copies_at_hand([*plugins, *teachers_named(identity)]):
         return spec_of(space, overrides, more)
 
 
 def _folder_with_copies(space: File, overrides: Sequence[str], studies: StudiesFolder) -> StudyFolder | None:
-    """The study's, where there is one that holds copies of teachers."""
+    """The study's, where there is one that holds copies of plugins or teachers."""
     if not isinstance(space, str | os.PathLike | Mapping):
         return None
     with suppress(UserError):
         folder = studies.study(study_name(space, overrides))
-        return folder if kind_of(folder.path / KEPT) == "folder" else None
+        return folder if any(kind_of(folder.path / one) == "folder" for one in (KEPT_PLUGINS, KEPT_TEACHERS)) else None
     return None
 
 

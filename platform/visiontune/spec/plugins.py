@@ -7,6 +7,7 @@ loaded stays in this process under that key, for whoever names it; tables have i
 from __future__ import annotations
 
 import hashlib
+import logging
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,6 +23,7 @@ from typing import Concatenate, ParamSpec, Protocol, TypeVar
 from visiontune.errors import Problem, UserError, first_line, nearest
 from visiontune.filesystem.atomic_write import write_whole
 from visiontune.filesystem.path_kind import kind_of, with_home
+from visiontune.spec.declarations.copies_at_hand import copy_of
 from visiontune.spec.declarations.declare import Added, adding
 from visiontune.spec.plugin_rows import Rows, rows_of
 from visiontune.spec.reading.items_reader import read_items
@@ -34,6 +36,7 @@ GROUP = "visiontune.plugins"
 KEPT = "plugins"
 """The folder beside a winner's recipe with the files that it names, by digest."""
 _MARK = "@sha256:"
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,9 @@ def _clashes(found: Sequence[Plugin]) -> Iterator[str]:
 
 
 def _named(node: Node, where: str) -> Plugin:
-    """What one item of the list names, a file from the folder of the file that it stands in."""
+    """What one item of the list names, a file from the folder of the file that it stands in; of one that is gone the copy that is at hand,
+    which is logged as a warning.
+    """
     given, _, digest = str(node.value).partition(_MARK)
     try:
         if not given.endswith(".py"):
@@ -154,6 +159,9 @@ def _named(node: Node, where: str) -> Plugin:
         base = Path(node.file).parent if Path(node.file).is_file() else Path()
         kept = base / KEPT / f"{digest}.py"
         path = kept if digest and kind_of(kept) == "file" else base / with_home(given)
+        if not digest and kind_of(path) is None and (copied := copy_of(Path(given).name)) is not None:
+            _log.warning("there is no %s any more: the study's copy takes its place, %s", path.absolute(), copied)
+            return loaded(copied)
         if kind_of(path) != "file":
             raise UserError(f"the plugin {given} is not there: {path.absolute()}")
         return _read(path, Path(given).name, given, digest)

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from visiontune.errors import UserError, near_names
 from visiontune.filesystem.path_kind import kind_of, with_home
+from visiontune.spec.declarations.copies_at_hand import copy_of
 
 KEPT = "teachers"
 """The folder beside a recipe with the files of its teachers, by digest."""
@@ -47,7 +46,6 @@ class TeacherFiles:
 
 
 _found: dict[str, TeacherFiles] = {}
-_copied = ContextVar[Mapping[str, str]]("copied")
 
 
 def settle_teacher(given: str, file: str) -> str:
@@ -67,7 +65,7 @@ def settle_teacher(given: str, file: str) -> str:
                 raise UserError(f"a teacher is named by its recipe, but got {path}; nearest is {path.with_suffix('.yaml')}")
             files = _beside(path / f"{WINNER}.yaml" if path.is_dir() else path)
             return _read(files, _name_of(files.recipe))
-    if (key := _copied.get({}).get(_name_of(_recipe_of(Path(name))))) is not None:
+    if (key := copy_of(_name_of(_recipe_of(Path(name))))) is not None:
         kept = _found[key].weights
         _log.warning("there is no %s any more: the study's copy takes its place, of the same SHA-256: %s", base / name, kept)
         return key
@@ -75,16 +73,6 @@ def settle_teacher(given: str, file: str) -> str:
     path = base / name
     near = near_names(path.name, (one.name for one in path.parent.glob("*") if one.is_dir() or one.suffix == ".yaml"))
     raise UserError(f"{rule}, but there is no {name}{near}")
-
-
-@contextmanager
-def copies_at_hand(keys: Iterable[str]) -> Iterator[None]:
-    """While the block runs, these, which are loaded, stand for teachers of their names that are gone."""
-    before = _copied.set({key.partition(_MARK)[0]: key for key in keys})
-    try:
-        yield
-    finally:
-        _copied.reset(before)
 
 
 def files_of(key: str) -> TeacherFiles:
