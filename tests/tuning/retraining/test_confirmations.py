@@ -21,10 +21,10 @@ from visiontune.tuning import retrain_study
 from visiontune.tuning.preflight.finished_study import is_finished
 from visiontune.tuning.records.leg import Leg
 from visiontune.tuning.records.records import Confirmation, StudyRecord, TrialRecord
-from visiontune.tuning.retraining.confirmations import Confirmations
+from visiontune.tuning.retraining.confirmations import Confirmations, confirm_best
 from visiontune.tuning.study.driver_lock import driver_lock
 from visiontune.tuning.study.open_storage import create_or_resume, open_existing
-from visiontune.tuning.study.read_confirmations import confirmed, key_of
+from visiontune.tuning.study.read_confirmations import confirmed, key_of, results_of
 from visiontune.tuning.study.read_study import ending_of, read_study
 from visiontune.tuning.study.study_storage import Storage
 
@@ -91,6 +91,26 @@ def test_a_kill_anywhere_loses_nothing_and_trains_nothing_twice(tmp_path: Path) 
         # As text: from Python 3.13 on a dataclass with NaN, a test value that is not there yet, is not equal to itself.
         assert str((study.winner, study.candidates, study.num_tests)) == str((expected.winner, expected.candidates, 1))
         assert first.ended + second.ended == whole.ended
+
+
+@pytest.mark.parametrize(
+    ("more", "num_all", "use_val"), [((), 6, False), (("confirm.use_val=true",), 7, True), (("confirm.top=1",), 3, False)]
+)
+def test_after_a_kill_the_trainings_left_are_those_that_are_not_done(
+    tmp_path: Path, more: tuple[str, ...], num_all: int, use_val: bool
+) -> None:
+    """And of a search with fewer recipes than confirm.top there are no more than it has."""
+    folder, workers = tmp_path / "study", Workers(2)
+    with pytest.raises(KeyboardInterrupt):
+        confirm(folder, workers, 1, *more)
+    spec = make_spec(folder, NUM, scheduler="none", num_seeds=3, overrides=more)
+    storage = open_existing(StudyFolder(folder))
+    policy = confirm_best(spec, storage, StudyFolder(folder), read_study(StudyFolder(folder)).trials)
+    assert policy is not None
+    done = results_of(storage.attributes(), policy.prefix)
+    assert (policy.num_wanted({}), policy.num_wanted(done), len(done)) == (num_all, num_all - 2, 2)
+    few = Confirmations(spec, storage, StudyFolder(folder), policy._candidates[:1])
+    assert few.num_wanted({}) == 3 + use_val
 
 
 def test_with_val_and_the_mean_of_weights_are_made_of_the_winner_alone(tmp_path: Path) -> None:

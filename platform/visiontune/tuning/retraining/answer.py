@@ -31,8 +31,10 @@ def _worth(study: StudyRecord) -> str:
         return "It was not trained again, so this is the best of many and no measure of what it is worth."
     val = _spread([one.val_value for one in good])
     name, found = test_figures_of(study.tested)
-    test = f", test {name} {_spread(found)}" if found else ", not tested yet"
-    return f"Trained again in full on {len(good)} fresh seeds: {study.objective.metric} {val}{test}."
+    test = f"test {name} {_spread(found)}" if found else "not tested yet"
+    is_with_val = study.with_val is not None and study.with_val.is_tested
+    of_test = f"; once more with the validation pictures too: {test}" if is_with_val else f", {test}"
+    return f"Trained again in full on {plural(len(good), 'fresh seed')}: {study.objective.metric} {val}{of_test}."
 
 
 def _spent(study: StudyRecord) -> str:

@@ -62,8 +62,11 @@ class Confirmations:
         return next((leg for leg in wanted if leg.key not in out), None)
 
     def num_wanted(self, done: Mapping[str, Confirmation]) -> int:
-        """Of the whole race, what is done included."""
-        return num_retrainings(self._spec)
+        """Of the whole race, with no more recipes than there are, what is not done."""
+        top = min(int(self._spec.confirm["top"]), len(self._candidates))
+        num = num_retrainings(replace(self._spec, confirm={**self._spec.confirm, "top": top}))
+        num -= sum(len(seeds_of(one, done)) for one in self._candidates)
+        return max(0, num - any(self._spec.confirm["use_val"] and key_of(one, WITH_VAL) in done for one in self._candidates))
 
     def recorded(self, leg: Leg, result: Confirmation) -> None:
         """The winner's weights are those of this leg from now on."""

@@ -94,7 +94,7 @@ def end_event(number: int, state: str, reason: str, micro_batch: int = 0, costs:
 
 def winner_event(study: StudyRecord, number: int, folder: StudyFolder, data: Mapping[str, Any]) -> Event:
     """The winner, with where its files are and, in `data`, what its model needs to know of the pictures."""
-    tested = [one for one in study.confirmations if one.is_tested]
+    tested = study.tested
     name, figures = test_figures_of(tested)
     metrics = {f"test_{name}_mean": fmean(figures)} if tested else {}
     metrics |= _race_metrics(study, number)
