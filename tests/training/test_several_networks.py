@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import statistics
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from tiny import make_recipe, make_store, model_section
 
-from visiontune.data.folds import fold_of
+from visiontune.data.folds import fold_of, refuse_folds
 from visiontune.errors import UserError
 from visiontune.spec.declarations.network_names import seed_of_repeat, values_of
 from visiontune.training.checks.made_store import in_memory
@@ -63,6 +64,24 @@ def test_each_picture_is_val_once_in_equal_shares_of_each_class_and_repeats_stay
     assert len({fold.digest for fold in folds}) == 5 and not np.array_equal(fold_of(store, 5, 2, 1).val_idx, folds[2].val_idx)
     with pytest.raises(UserError, match="every class must have a picture in each of 90 folds"):
         fold_of(store, 90, 0, 0)
+
+
+def test_a_class_that_shares_pictures_is_in_every_fold_or_is_told() -> None:
+    """The part of a picture that two classes have is the first one's, so that the other may have seven pictures in four parts."""
+    made = make_store(num=240)
+    images, pool = made.images_NHWC.copy(), np.union1d(made.train_idx, made.val_idx)
+    firsts, others = (pool[made.labels_N[pool] == label] for label in (0, 1))
+    images[firsts[:2]], images[firsts[7:]] = images[others[:2]], images[firsts[6]]  # seven that differ
+    store = in_memory(images, made.labels_N, (made.train_idx, made.val_idx, made.test_idx), "shared")
+    told = 0
+    for seed in range(12):
+        try:
+            refuse_folds(store, 5, seed)
+        except UserError as error:
+            told += bool(re.search("in each of 5 folds, but '.*' has [34]$", str(error)))
+        else:
+            assert all((store.labels_N[fold_of(store, 5, number, seed).val_idx] == 0).any() for number in range(5))
+    assert 0 < told < 12
 
 
 def test_equal_pictures_of_two_classes_lie_in_one_fold_and_count_once_for_their_class() -> None:

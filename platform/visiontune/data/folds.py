@@ -38,6 +38,11 @@ def fold_of(store: Store, num_folds: int, number: int, seed: int) -> Store:
     return replace(store, path=store.path.with_name(name), **split, **scale)  # type: ignore[arg-type]
 
 
+def refuse_folds(store: Store, num_folds: int, seed: int) -> None:
+    """Raise UserError as `fold_of`: before the first trial, as only who has read the pictures knows which of them are equal."""
+    _fold_numbers(store, np.union1d(store.train_idx, store.val_idx), num_folds, seed)
+
+
 def _fold_numbers(store: Store, pool: IntArray, num_folds: int, seed: int) -> IntArray:
     """The part of each picture of the pool."""
     label_N, hashes = store.labels_N[pool], _hashes(store, pool, seed)
@@ -53,7 +58,9 @@ def _fold_numbers(store: Store, pool: IntArray, num_folds: int, seed: int) -> In
         numbers = np.unique([hashes[row] for row in rows], return_inverse=True)[1]
         fold_N[rows] = (numbers + start) % num_folds
         start += int(numbers.max()) + 1  # so that what is over of each class goes to another part
-    return fold_N[first_U[unit_N]]  # equal pictures of two classes too
+    fold_N = fold_N[first_U[unit_N]]  # equal pictures of two classes too, of which one class may then lack a part
+    _refuse_few(store.class_names, fold_N, label_N, num_folds)
+    return fold_N
 
 
 def _refuse_few(class_names: Sequence[str], unit_P: IntArray, class_P: IntArray, num_folds: int) -> None:

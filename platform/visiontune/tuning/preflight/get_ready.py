@@ -91,9 +91,21 @@ def get_ready(
 
     source = preflight(spec, source)[1] if is_checking else source
     try:
-        return prepared(spec.data, cache, tell=tell, stop=stop, source=source)
+        store = prepared(spec.data, cache, tell=tell, stop=stop, source=source)
     except UserError as error:
         raise spec.placed(error, "data") from error
+    if is_checking and spec.num_folds > 1:
+        _refuse_folds(spec, store)
+    return store
+
+
+def _refuse_folds(spec: StudySpec, store: Store) -> None:
+    from visiontune.data.folds import refuse_folds
+
+    try:
+        refuse_folds(store, spec.num_folds, int(spec.data["seed"]))
+    except UserError as error:
+        raise spec.placed(error, "data.folds") from error
 
 
 def say_of_pictures(store: Store, say: Say) -> None:
