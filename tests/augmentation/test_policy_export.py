@@ -299,7 +299,7 @@ def test_ranges_of_colour_are_ours() -> None:
     [({"num_chains": 1, "chain_depth": 1, "augmix_alpha": 0.5}, True), pytest.param({"severity": 7}, False, marks=pytest.mark.heavy)],
 )
 def test_augmix_mixes_as_much(args: dict[str, Any], invert: bool) -> None:
-    """How far pictures are from what they were: equal deciles, as far as 300 draws tell; of inverted ones that is Beta's share alone."""
+    """How far pictures are from what they were: equal deciles, as far as 1,000 draws tell; of inverted ones that is Beta's share alone."""
     policy = build_policy(augmentation("soft_augmix", **args), image_size=SIZE, channels=3, num_epochs=5)
     assert policy is not None
     made: dict[str, Any] = {}
@@ -308,12 +308,12 @@ def test_augmix_mixes_as_much(args: dict[str, Any], invert: bool) -> None:
     before = np.zeros((SIZE, SIZE, 3), np.uint8) if invert else SMOOTH_HWC
     if invert:
         transform.transforms[1].op = made["v2"].RandomInvert(p=1.0)
-        shares = np.random.default_rng(0).beta(0.5, 0.5, 300)
+        shares = np.random.default_rng(0).beta(0.5, 0.5, 1000)
         ours = list(np.rint(255 * shares)[:, None, None, None] * np.ones_like(before))
     else:
-        ours = list(policy(np.repeat(before[np.newaxis], 300, 0), seed=0, epoch=1, index_N=np.arange(300)))
+        ours = list(policy(np.repeat(before[np.newaxis], 1000, 0), seed=0, epoch=1, index_N=np.arange(1000)))
     torch.manual_seed(0)
-    theirs = [transform(before).permute(1, 2, 0).numpy() for _ in range(300)]
+    theirs = [transform(before).permute(1, 2, 0).numpy() for _ in range(1000)]
     far, near = (
         np.quantile([np.abs(one.astype(float) - before).mean() for one in pictures], [0.1, 0.3, 0.5, 0.7, 0.9])
         for pictures in (ours, theirs)
