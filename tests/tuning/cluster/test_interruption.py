@@ -62,10 +62,17 @@ def test_an_import_is_done_before_a_signal_is_heard(tmp_path: Path, monkeypatch:
     """Ctrl-C while Ray was imported left half of it behind, and the search ended in what Python says of that."""
     (tmp_path / "slow_library.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nwhole = True\n")
     monkeypatch.syspath_prepend(tmp_path)
-    before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt), heard_afterwards():
-        import slow_library
+    before, (heard, told) = signal.getsignal(signal.SIGINT), os.pipe()
+    os.set_blocking(told, False)
+    listening = signal.set_wakeup_fd(told)
+    try:
+        with pytest.raises(KeyboardInterrupt), heard_afterwards():
+            import slow_library
+    finally:
+        signal.set_wakeup_fd(listening)
     assert sys.modules.pop("slow_library") is slow_library and slow_library.whole and signal.getsignal(signal.SIGINT) is before
+    assert len(os.read(heard, 9)) == 1, "a second Ctrl-C ends at once"
+    os.close(heard), os.close(told)
 
 
 def test_where_ray_is_half_imported_there_is_no_token_to_forget(monkeypatch: pytest.MonkeyPatch) -> None:
