@@ -83,6 +83,7 @@ def test_a_follower_whose_machine_goes_before_it_is_there_is_not_waited_for(monk
     monkeypatch.setattr(rank_actors, "ray", cluster)
     monkeypatch.setattr(ray, "util", util)
     monkeypatch.setattr(rank_actors, "_WATCH_S", 0.0)
+    monkeypatch.setattr(rank_actors._Training, "_watch", lambda self: None)  # a thread that might ask Ray itself once the test is over
     actors = {rank: cluster.new(None, rank) for rank in cluster.outcome}
     training = rank_actors._Training(MEETING, actors, "group")
     assert training.lost() is None
