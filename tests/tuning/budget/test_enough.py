@@ -163,7 +163,7 @@ def test_a_smaller_full_budget_or_anything_else_is_another_study(tmp_path):
     drive(make_spec(folder, 5), folder)
     for changed, said in (
         (["budget.max_epochs=3"], "has gone on with 9 epochs, and does not go back; give it budget.max_epochs=9"),
-        (["budget.max_epochs=27", "space.optimizer.lr=0.1"], "was made from another file"),
+        (["budget.max_epochs=27", "space.optimizer.lr=0.1"], "was begun with another file"),
     ):
         with pytest.raises(UserError, match=said):
             drive(make_spec(folder, 5, overrides=changed), folder, value=curve)

@@ -66,7 +66,7 @@ def test_a_file_that_names_another_place_goes_on_with_the_same_pictures(tmp_path
     drive(make_spec(study.path, 3, overrides=place), study.path)
     folder.rename(tmp_path / "moved")
     spec = make_spec(study.path, 3, overrides=["data.source=folder", f"data.path={tmp_path / 'moved'}"])
-    with pytest.raises(UserError, match=r"made from another file.*\n.*data\.path: was "):
+    with pytest.raises(UserError, match=r"with another file or other overrides.*\n.*data\.path: was "):
         create_or_resume(study, spec)
     store = store_of(tmp_path / "moved", cache)
     keep_pictures(open_existing(study), store, "study")

@@ -180,5 +180,6 @@ def _differences(old: Mapping[str, Any], spec: StudySpec) -> Sequence[Problem | 
         longer = old["budget.max_epochs"]
         rule = f"study {spec.study} has gone on with {plural(longer, 'epoch')}, and does not go back; give it budget.max_epochs={longer}"
         return [Problem("", 0, "budget.max_epochs", f"{rule}, or another name (`name=NAME`)")]
-    head = f"study {spec.study} exists and was made from another file; give this one a new name (`name=NAME`), or undo what differs"
+    how = "was begun with another file or other overrides"
+    head = f"study {spec.study} exists and {how}; give this one a new name (`name=NAME`), or undo what differs"
     return [head, *(Problem("", 0, key, f"was {old.get(key, 'absent')}, is now {new.get(key, 'absent')}") for key in changed)]
