@@ -41,12 +41,12 @@ def test_a_recipe_and_a_search_space_are_told_apart(tmp_path: Path, recipe: Tria
         (
             load_study,
             (tmp_path / "recipe.yaml").read_text(),
-            "a search space was expected, but this is a recipe: `visiontune train FILE` trains it",
+            "a search space was expected, but this is a recipe: `visiontune train {}` trains it",
         ),
-        (load_recipe, FULL, "a recipe was expected, but this is a search space: `visiontune search FILE` searches it"),
+        (load_recipe, FULL, "a recipe was expected, but this is a search space: `visiontune search {}` searches it"),
     ):
         (tmp_path / "other.yaml").write_text(text)
-        with pytest.raises(UserError, match=rule) as error:
+        with pytest.raises(UserError, match=rule.format(tmp_path / "other.yaml")) as error:
             load_file(tmp_path / "other.yaml")
         assert len(error.value.problems) == 1
 

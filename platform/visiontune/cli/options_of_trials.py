@@ -43,7 +43,9 @@ def ended_options(verb: Verb) -> None:
     replay, compare, studies = verb(verbs_of_trials.replay), verb(verbs_of_trials.compare), verb(verbs_of_trials.list_studies, "studies")
     foreign = verb(verbs_of_trials.import_search, "import")
     foreign.add_argument("search", type=Path, metavar="FILE", help="W&B's YAML, Optuna's journal or SQLite file, Ray Tune's params.json")
-    foreign.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="what it does not say, such as data.source=pictures")
+    foreign.add_argument(
+        "overrides", nargs="*", metavar="KEY=VALUE", help="what it does not say, such as data.source=folder data.path=pictures"
+    )
     foreign.add_argument("--out", type=Path, metavar="FILE.yaml", help="else STUDY.yaml here")
     foreign.add_argument("--study", metavar="NAME", help="one of several studies in a storage of Optuna's")
     foreign.add_argument("--force", action="store_true", help="write over a file that is there")

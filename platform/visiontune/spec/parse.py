@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -220,15 +221,17 @@ def _tree(source: Source, reader: Reader, declared: Section) -> Node:
 
 def _refuse_other(root: Node, name: str, declared: Section) -> None:
     """Raise UserError for a search space where a recipe is due, and the other way round: every key of it would be wrong."""
+    file = shlex.quote(name) if root.line else "FILE"  # content of a mapping is in no file
     own = {*root.items} & {*RECIPE.fields, "plugins", "phases"}
     is_like_space, is_like_recipe = bool(_OF_SPACES & {*root.items}), bool(_OF_RECIPES & own) and 2 * len(own) > len(root.items)
     if not is_like_space and is_sweep({key: value.plain() for key, (_, value) in root.items.items()}):
-        raise UserError(Problem(name, root.line, "", "is a sweep of W&B: `visiontune import FILE` makes a search space of it"))
+        how = f"`visiontune import {file}` makes a search space of it"
+        raise UserError(Problem(name, root.line, "", f"is a sweep of W&B: {how}"))
     if declared is RECIPE and is_like_space and not is_like_recipe:
-        how = "`visiontune search FILE` searches it, `visiontune sample FILE` prints recipes out of it"
+        how = f"`visiontune search {file}` searches it, `visiontune sample {file}` prints recipes out of it"
         raise UserError(Problem(name, root.line, "", f"a recipe was expected, but this is a search space: {how}"))
     if declared is STUDY and is_like_recipe and not is_like_space:
-        how = "`visiontune train FILE` trains it"
+        how = f"`visiontune train {file}` trains it"
         raise UserError(Problem(name, root.line, "", f"a search space was expected, but this is a recipe: {how}"))
 
 

@@ -92,6 +92,22 @@ def test_optunas_study_becomes_a_space_that_begins_with_its_best(tmp_path: Path,
         import_search(file, study="mime")
 
 
+@pytest.mark.parametrize("kind", ["space", "recipe"])
+def test_what_to_type_for_what_is_missing_can_be_typed(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = Path("sweep.yaml" if kind == "space" else "params.json")
+    domains = {"learning_rate": {"min": 0.1, "max": 0.5}} if kind == "space" else {"lr": 0.1}
+    file.write_text(json.dumps({"parameters": domains} if kind == "space" else domains))
+    with pytest.raises(UserError) as told:
+        import_search(file, [])
+    words = str(told.value.problems[-1]).partition("such as ")[2].split()
+    assert {"data.source=folder", "data.path=pictures"} < {*words}
+    import_search(file, words, out=Path("out.yaml"))
+    with pytest.raises(UserError, match=r"nearest is '(max|num)_epochs'") as told:
+        import_search(file, [*words, "budget.max_epoch=3" if kind == "space" else "training.num_epoch=3"], out=Path("more.yaml"))
+    assert "such as" not in str(told.value)
+
+
 def test_a_trials_params_become_a_recipe(tmp_path: Path) -> None:
     (tmp_path / "params.json").write_text(json.dumps({"lr": 0.01, "optimizer": "sgd", "momentum": 0.9, "train": {"batch_size": 16}}))
     with pytest.raises(UserError, match=r"train\.batch_size: is no param"):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,23 @@ from visiontune.spec.yaml.yaml_reader import read_yaml
 from visiontune.spec.yaml.yaml_writer import to_yaml
 
 _TEXT = (".yaml", ".yml", ".json")
+_EXAMPLES = {
+    "data": "data.source=folder data.path=pictures",
+    "budget": "budget.num_trials=40",
+    "budget.max_epochs": "budget.max_epochs=27",
+    **{
+        prefix + key: " ".join(prefix + word for word in words)
+        for prefix in ("space.", "")
+        for key, words in {
+            "model": ["model.name=resnet18"],
+            "optimizer": ["optimizer.name=adamw", "optimizer.lr=0.001"],
+            "optimizer.name": ["optimizer.name=adamw"],
+            "optimizer.lr": ["optimizer.lr=0.001"],
+        }.items()
+    },
+    **dict.fromkeys(("training", "training.num_epochs"), "training.num_epochs=27"),
+}
+"""What to type for a section or a key that is missing."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +69,7 @@ def import_search(file: Path, words: Sequence[str], *, out: Path | None, study: 
                 raise UserError(f"`study=NAME` names one of a storage's studies, but {file} is a sweep")
             return _space(file, *_of_sweep(content, str(file)), words=words, out=out, force=force)
         if isinstance(content, Mapping) and {"study", "space"} <= {*content}:
-            raise UserError(f"{file} is a search space already: `visiontune search FILE` searches it")
+            raise UserError(f"{file} is a search space already: `visiontune search {shlex.quote(str(file))}` searches it")
         return _recipe(file, content, words, out, force=force)
     return _space(file, *_of_optuna(file, study), words=words, out=out, force=force)
 
@@ -107,8 +125,7 @@ def _space(
     try:
         spec = load_study(content)
     except UserError as error:
-        hint = "what the file does not say is given beside it, such as data.source=pictures space.model.name=resnet18 budget.max_epochs=27"
-        raise UserError(*(replace(one, file=f"{file} as a space", line=0) for one in error.problems), hint) from None
+        raise UserError(*_with_hint(error.problems, f"{file} as a space")) from None
     path = out or Path(f"{spec.study}.yaml")
     _write(path, f"# Imported from {file.name}\n{to_yaml(content)}", force=force)
     return Imported(path, "search space", keys, said)
@@ -127,11 +144,17 @@ def _recipe(file: Path, content: Any, words: Sequence[str], out: Path | None, *,
     try:
         recipe = load_recipe(whole)
     except UserError as error:
-        hint = "what the file does not say is given beside it, such as data.source=pictures model.name=resnet18 training.num_epochs=27"
-        raise UserError(*(replace(one, file=f"{file} as a recipe", line=0) for one in error.problems), hint) from None
+        raise UserError(*_with_hint(error.problems, f"{file} as a recipe")) from None
     path = out or Path(f"{file.stem}_recipe.yaml")
     _write(path, f"# Imported from {file.name}\n{to_yaml(recipe.to_dict())}", force=force)
     return Imported(path, "recipe", keys, ())
+
+
+def _with_hint(problems: Sequence[Problem], whose: str) -> Iterator[Problem | str]:
+    """The problems, and what to type for those of keys that are not there."""
+    yield from (replace(one, file=whose, line=0) for one in problems)
+    if words := [_EXAMPLES[one.where] for one in problems if one.where in _EXAMPLES]:
+        yield f"what the file does not say is given beside it, such as {' '.join(words)}"
 
 
 def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
