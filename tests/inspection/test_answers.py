@@ -201,6 +201,8 @@ def test_a_winner_is_inspected_from_the_command_line(
     assert "folds are for the view labels, but only names maps" in capsys.readouterr().err
     with pytest.raises(UserError, match="folds must be an int from 2 to 20, but got 1"):
         visiontune.inspect("random", folds=1, studies_dir=tmp_path)
+    assert main(["inspect", "random", "--studies-dir", str(tmp_path), "--only", "labels"]) == 0
+    assert "visiontune inspect random --folds 3` asks three others" in capsys.readouterr().out
     assert main(["inspect", "random", "--studies-dir", str(tmp_path), "--only", "labels", "--folds", "2", "--json"]) == 0
     doubted, num = json.loads(capsys.readouterr().out)["views"][0], len(store.train_idx) + len(store.val_idx)
     assert f"of {num:,} training and validation pictures" in doubted["lines"][0]

@@ -38,13 +38,15 @@ def label_issues(answers: Answers) -> tuple[Mistake, ...]:
     return tuple(mistake_of(answers, int(places[number])) for number in order)
 
 
-def label_lines(found: Sequence[Mistake], name_of: Mapping[int, str], asked: Answers, num_folds: int = 0, most: int = 10) -> list[str]:
-    """What was asked, of how many networks where not of the winner's alone, and the first `most` with their names."""
+def label_lines(
+    found: Sequence[Mistake], name_of: Mapping[int, str], asked: Answers, study: str, num_folds: int = 0, most: int = 10
+) -> list[str]:
+    """What was asked, of how many networks where not of the winner's of `study` alone, and the first `most` with their names."""
     kind = "training and validation" if num_folds else "validation"
     who = (
         f"Each was asked of one of {num_folds} networks, which was not trained on it; they are right on {asked.top1:.0%} of them"
         if num_folds
-        else "Training pictures are not asked, as it was trained on their labels; `visiontune inspect STUDY --folds 3` asks three others"
+        else f"Training pictures are not asked, as it was trained on their labels; `visiontune inspect {study} --folds 3` asks three others"
     )
     lines = [f"{len(found):,} of {len(asked.rows_N):,} {kind} pictures may have a wrong label (cleanlab). {who}"]
     lines += [

@@ -59,13 +59,18 @@ class Subject:
     `out_of_fold` trains `num_folds` networks for answers on the training pictures too, where that was asked for.
     """
 
-    title: str
+    study: str
     classifier: Classifier
     store: Store
     answers: Answers
     name_of: Mapping[int, str]
     num_folds: int = 0
     out_of_fold: Callable[[], Answers] | None = None
+
+    @property
+    def title(self) -> str:
+        """The study and its network."""
+        return f"{self.study}, {self.classifier.name}"
 
     @cached_property
     def wrong(self) -> tuple[Mistake, ...]:
@@ -130,7 +135,7 @@ def of_labels(subject: Subject) -> View:
         subject.name_of,
         subject.label_of,
     )
-    lines = label_lines(found, subject.name_of, asked, subject.num_folds)
+    lines = label_lines(found, subject.name_of, asked, subject.study, subject.num_folds)
     return _view(subject, "labels", tuple(lines), sheet, found)
 
 

@@ -122,7 +122,7 @@ def _subject(study: str, classifier: Classifier, cache: Path, tell: Callable[[Pr
         raise UserError(f"folds are for the view labels, which is left out here: {NONE_OF_MANY}")
     refuse_other_classes(classifier, store)
     found = answers(classifier, store, store.val_idx, lambda done: tell(Progress("asking", done, len(store.val_idx), 0, 0)))
-    subject = Subject(f"{study}, {classifier.name}", classifier, store, found, dict(enumerate(row_names(data, store))))
+    subject = Subject(study, classifier, store, found, dict(enumerate(row_names(data, store))))
     if parts is None:
         return subject
     return replace(subject, num_folds=parts[0], out_of_fold=partial(out_of_fold, classifier, store, *parts, tell))
