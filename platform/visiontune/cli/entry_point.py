@@ -21,6 +21,7 @@ from visiontune.cli.terminal import as_typed, command_line
 from visiontune.data.file_names import printable
 from visiontune.errors import UserError, first_line
 from visiontune.filesystem.uri import shown
+from visiontune.results.screens.wording import WORDING
 
 GOES_ON = {"train": ("--out", "--epochs"), "inspect": ("--folds",)} | dict.fromkeys(
     ("search", "confirm", "ablate", "ingest", "submit"), ("",)
@@ -33,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words, args = sys.argv[1:] if argv is None else argv, argparse.Namespace()
     if argv is None:
         fit_streams()
+    before = WORDING.set(as_typed)
     try:
         args = parse(words)
         code: int = args.run(args)
@@ -49,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except Exception as error:
         return _failed(error, is_debug=hasattr(args, "debug"))
+    finally:
+        WORDING.reset(before)
 
 
 def _failed(error: Exception, *, is_debug: bool) -> int:

@@ -32,7 +32,7 @@ def train(args: argparse.Namespace) -> int:
     recipe = api.load_recipe(args.recipe, args.overrides)  # a wrong file is told before torch is imported
     from visiontune.results.use.class_table import class_lines
 
-    result = api.fit(recipe, **how, on_epoch=_teller(), say=lambda line: print(line, flush=True))
+    result = api.fit(recipe, **how, on_epoch=_teller(), say=lambda line: print(as_typed(line), flush=True))
     print(_figures(result.metrics))
     print(*class_lines(result.classes, width()), *([f"weights in {args.out}"] if args.out is not None else []), sep="\n")
     return 0

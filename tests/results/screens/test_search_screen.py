@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from sample_study import SNAPSHOT, TRIALS, later
 
+from visiontune.cli import main
+from visiontune.errors import UserError
 from visiontune.results.screens.search_screen import CHANGE_S, QUIET_S, Screen, line
 
 
@@ -31,6 +33,22 @@ def test_a_line_reads_back_as_a_shell_reads_it() -> None:
     words = dict(word.split("=", 1) for word in shlex.split(line(SNAPSHOT)))
     assert words["done"] == "1" and words["running"] == "2" and words["best"] == "0.9" and words["time_left_s"] == "75"
     assert words["best_recipe"].startswith("cnn width=64")
+
+
+def test_a_sentence_tells_commands_as_they_are_typed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the command line; in Python it stays as it is."""
+    monkeypatch.setattr("visiontune.cli.terminal.program", lambda: ["/env/bin/visiontune"])
+
+    def said(*args: object, **more: object) -> None:
+        Screen(is_plain=True).say("`visiontune data 12ab` lists all")
+        raise UserError("that was all")
+
+    monkeypatch.setattr("visiontune.api.search", said, raising=True)
+    main(["search", "space.yaml"])
+    with pytest.raises(UserError):
+        said()
+    typed, called = map(shlex.split, capsys.readouterr().out.splitlines())
+    assert typed == ["note=`/env/bin/visiontune data 12ab` lists all"] and called == ["note=`visiontune data 12ab` lists all"]
 
 
 def test_lines_come_on_news_but_not_in_a_flood() -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from visiontune.errors import plural
 from visiontune.results.screens.notebook import Notebook, is_notebook
 from visiontune.results.screens.text import duration, number, recipe_line
+from visiontune.results.screens.wording import WORDING
 from visiontune.tuning.records.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Screen:
         self._is_notebook = not is_plain and is_notebook()
         self._is_plain = is_plain or not (self._out.isatty() or self._is_notebook)
         self._clock = clock
+        self._wording = WORDING.get()
         self._shown_at: float | None = None
         self._shown: tuple[object, ...] = ()
         self._latest: Snapshot | None = None
@@ -75,6 +77,7 @@ class Screen:
 
     def say(self, text: str) -> None:
         """A sentence that stays: on a terminal above the table, elsewhere a line of its own, without a terminal as note=."""
+        text = self._wording(text)
         if self._live is not None and not self._is_notebook:
             self._quietly(lambda: self._live.console.print(text, markup=False, highlight=False))
         else:
