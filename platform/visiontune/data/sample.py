@@ -65,7 +65,7 @@ def sample_lines(source: Source, data: Mapping[str, Any], *, enough_s: float = E
     first, *others = _said(found, data)
     if refuses and found.num_bad / found.num_seen > data["allow_bad"]:
         enough = -(-100 * found.num_bad // found.num_seen) / 100
-        raise UserError(Problem("", 0, "data", f"{first}; data.allow_bad: {enough:g} lets them pass"))
+        raise UserError(Problem("", 0, "data", f"{first}; data.allow_bad={enough:g} lets them pass"))
     return [first, *others]
 
 
