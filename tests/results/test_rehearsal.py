@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,7 @@ def test_too_few_full_curves_and_settings_that_do_not_fit_are_told_at_once(tmp_p
         rehearse_study(record, {"sampler": "tpee", "reduction_factor": 4, "min_epochs": None}, num_workers=1, num_seeds=1)
     few, sampler, rungs = map(str, error.value.problems)
     assert f"needs 8 trials that were trained to their end, but {num_full} of 12 were" in few and "budget.num_trials=" in few
-    assert "nearest is 'tpe'" in sampler
+    assert "nearest is 'tpe'" in sampler and "optuna" not in sampler
     assert "the study's 9 epochs must be min_epochs * reduction_factor^k, but got min_epochs=1, reduction_factor=4; nearest" in rungs
 
 
@@ -134,6 +135,13 @@ def test_the_grid_needs_steps(short: Path) -> None:
     record = read_study(StudyFolder(short))
     with pytest.raises(UserError, match=r"^space\.optimizer\.lr: the grid sampler needs a step"):
         rehearse_study(record, {**NOTHING, "sampler": "grid"}, num_workers=1, num_seeds=1)
+
+
+@pytest.mark.parametrize("name", ["optuna", ["tpe"]])
+def test_a_sampler_that_its_name_alone_does_not_say_is_none(short: Path, name: Any) -> None:
+    """Optuna's needs a class, for which there is no option."""
+    with pytest.raises(UserError, match=f"^sampler: must name one sampler, but got {re.escape(repr(name))}; .*cmaes, nsga2$"):
+        rehearse_by_name("small", sampler=name, studies_dir=short.parent)
 
 
 def test_the_verb_prints_what_the_function_gives(short: Path, capsys: pytest.CaptureFixture[str]) -> None:

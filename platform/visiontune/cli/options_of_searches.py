@@ -34,7 +34,7 @@ def search_options(verb: Verb) -> None:
     show.add_argument("--events", action="store_true", help="starts, promotions, ends and losses in order, each with its reason")
     show.add_argument("--follow", action="store_true", help="with --events: go on with what comes, as long as a driver is at work")
     show.add_argument("-n", type=positive, default=10, metavar="N", help="trials in the table (10)")
-    rehearse.add_argument("--sampler", metavar="NAME", help="another one than the study's, of `visiontune list samplers`")
+    rehearse.add_argument("--sampler", metavar="NAME", help="another one than the study's, of `visiontune list samplers` but optuna")
     rehearse.add_argument("--reduction-factor", type=factor, metavar="N", help="another one than the study's")
     rehearse.add_argument("--min-epochs", type=positive, metavar="N", help="another first rung than the study's")
     rehearse.add_argument("--max-concurrent-trials", type=few, default=4, metavar="N", help="of the search that is rehearsed (4)")

@@ -10,6 +10,7 @@ from typing import Any
 from visiontune.errors import Problem, UserError, nearest, plural
 from visiontune.inference.intervals import mean_interval
 from visiontune.results.screens.text import aligned, number
+from visiontune.spec.declarations.declare import REQUIRED, Arg, Field
 from visiontune.spec.read_identity import spec_of_identity
 from visiontune.spec.space.study_spec import Budget, StudySpec, is_population
 from visiontune.spec.tables.search import SAMPLERS
@@ -161,8 +162,9 @@ def _too_few(study: StudyRecord, curves: StudyCurves) -> Iterator[str]:
 
 def _wrong_settings(identity: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[Problem]:
     name = given.get("sampler.name")
-    if name is not None and name not in SAMPLERS.entries:
-        yield Problem("", 0, "sampler", f"must name one sampler, but got {name!r}; {nearest(name, SAMPLERS.entries)}")
+    known = [one for one, entry in SAMPLERS.entries.items() if not any(map(_is_required, entry.args.values()))]
+    if name is not None and (not isinstance(name, str) or name not in known):
+        yield Problem("", 0, "sampler", f"must name one sampler, but got {name!r}; {nearest(name, known)}")
     rule = identity["trial_scheduler.name"]
     for key in ("reduction_factor", "min_epochs"):
         if f"budget.{key}" in given and rule != "asha" and (rule, key) != ("median", "min_epochs"):
@@ -171,6 +173,11 @@ def _wrong_settings(identity: Mapping[str, Any], given: Mapping[str, Any]) -> It
     budget = Budget(*(int({**identity, **given}[f"budget.{key}"]) for key in ("min_epochs", "max_epochs", "reduction_factor")))
     if rule == "asha" and budget.rungs[-1] != budget.max_epochs:
         yield Problem("", 0, "min_epochs", _unreached(budget))
+
+
+def _is_required(arg: Field) -> bool:
+    """Whether a sampler can't be asked for by its name alone."""
+    return isinstance(arg, Arg) and arg.default is REQUIRED
 
 
 def _unreached(budget: Budget) -> str:
