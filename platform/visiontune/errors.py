@@ -88,6 +88,9 @@ class Diverged(Exception):
         super().__init__(f"the loss became NaN or infinite in epoch {epoch}")
         self.epoch = epoch
 
+    def __reduce__(self) -> tuple[type[Diverged], tuple[int]]:
+        return type(self), (self.epoch,)
+
 
 _LONGEST = 300
 _CLOSE = 0.65

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import pickle
 import subprocess
 import sys
 from dataclasses import replace
@@ -207,7 +208,8 @@ def test_a_loss_that_runs_away_ends_the_run(lr: float) -> None:
     with pytest.raises(Diverged, match="epoch 1") as caught:
         for epoch in run:
             assert all(math.isfinite(value) for value in epoch.metrics.values())
-    assert caught.value.epoch == 1
+    copied = pickle.loads(pickle.dumps(caught.value))  # as one from another process is
+    assert (copied.epoch, str(copied)) == (caught.value.epoch, str(caught.value)) and copied.epoch == 1
 
 
 @pytest.mark.parametrize(("batch_size", "num_seen"), [(16, 48), (32, 32), (54, 54), (64, 54)])
