@@ -204,6 +204,12 @@ BAD = [
         "    lr: {distribution: log_uniform_values, min: 0.1, max: 1}",
         ("optimizer.lr: a domain is named by its kind", "; nearest is {float: [0.1, 1], log: true}"),
     ),
+    Bad(
+        12,
+        "  augmentation: {policy: flip}",
+        ("an op stands beside the policy fixed: `policy: fixed, HorizontalFlip: {...}`; choices: none",),
+    ),
+    Bad(11, "    lr: {float: 1e-4..1e-1}", ("a range is [low, high], but got '1e-4..1e-1'; nearest is [1e-4, 1e-1]",)),
     Bad(8, "  model: {name: cnn, depth: randint(1, 3)}", ("depth: ", "but got 'randint(1, 3)'; nearest is {int: [1, 3]}")),
     Bad(11, "    lr: loguniform(0.1, 1)", ("but got 'loguniform(0.1, 1)'; nearest is {float: [0.1, 1], log: true}",)),
     # names of entries where keys are expected

@@ -12,7 +12,7 @@ from visiontune.spec.declarations.declare import Arg
 from visiontune.spec.declarations.domains import DOMAINS, Choice, Domain, Float, Int, exact
 from visiontune.spec.declarations.when import OTHERWISE, WHEN
 from visiontune.spec.reading.condition_reader import read_when
-from visiontune.spec.reading.foreign_domains import bounds_written_here, call_written_here, written_here
+from visiontune.spec.reading.foreign_domains import bounds_written_here, call_written_here, ends_written_here, written_here
 from visiontune.spec.reading.value_reader import BAD, Problems, expected, listed, read_constant
 from visiontune.spec.space.auto_ranges import AUTO, auto_domain, auto_kind, example, is_auto, takes_auto
 from visiontune.spec.yaml.yaml_node import Node
@@ -121,7 +121,8 @@ def repeats(values: list[Any], node: Node, where: str, problems: Problems) -> bo
 
 def _range(node: Node, kind: str, options: Mapping[str, Any], arg: Arg, where: str, problems: Problems) -> Domain | Any:
     if node.kind != "list" or len(node.value) != 2:
-        return problems.add(node, where, f"a range is [low, high], but got {node.shown()}")
+        near = ends_written_here(node.value) if isinstance(node.value, str) else ""
+        return problems.add(node, where, f"a range is [low, high], but got {node.shown()}{near and f'; nearest is {near}'}")
     bound = Arg(arg.type, "", low=arg.low, high=arg.high)
     low, high = (read_constant(end, bound, where, problems) for end in node.value)
     if low is BAD or high is BAD:

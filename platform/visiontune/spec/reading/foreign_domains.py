@@ -27,6 +27,7 @@ _MEANT = {
 }
 """The kind of domain, the argument's own where it is "", and whether it is logarithmic."""
 _LOWS, _HIGHS = ("min", "low", "lower"), ("max", "high", "upper")
+_DOTS = re.compile(r"([-+\d.e]*\d) ?\.\.\.? ?([-+]?[\d][\d.e+-]*)")
 _CALL = re.compile(r"([\w.]+)\((.*)\)")
 
 
@@ -58,6 +59,16 @@ def bounds_written_here(items: Items, kind: str) -> str:
     said = [str(value.value) for name in ("distribution", "type") if name in items for _, value in [items[name]]]
     is_log = any("log" in one for one in said) or ("log" in items and items["log"][1].value is True)
     return f"{{{kind}: [{', '.join(ends)}]{', log: true' if is_log else ''}}}"
+
+
+def ends_written_here(text: str) -> str:
+    """The same of a range with dots between its ends, as languages and shells have it; "" of what is none.
+
+    >>> ends_written_here("1e-4..1e-1"), ends_written_here("a..b")
+    ('[1e-4, 1e-1]', '')
+    """
+    found = _DOTS.fullmatch(text)
+    return f"[{found[1]}, {found[2]}]" if found else ""
 
 
 def joined_calls(items: Items) -> Items:

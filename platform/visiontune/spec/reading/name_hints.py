@@ -101,9 +101,17 @@ def _hint(node: Node, table: Table, others: Iterable[Table], *, is_choice: bool)
     library, colon, model = word.partition(":")
     if colon and library in table.entries and "model" in table.entries[library].args:
         return f"nearest is {f'{{choice: {{{library}: {{model: {model}}}}}}}' if is_choice else f'{{name: {library}, model: {model}}}'}"
+    others = [*others]
     kinds = [other.what for other in others if word in other.entries and word not in table.entries]
-    other = f"{word} is a {kinds[0]}; " if kinds else ""
+    other = _beside_fixed(word, table, others) or (f"{word} is a {kinds[0]}; " if kinds else "")
     if len(table.entries) <= _MOST_LISTED:
         return other + nearest("" if other else word, table.entries)
     near = ", ".join(map(repr, closest(word, table.entries, num=3)))
     return f"{other or (near and f'nearest is {near}; ')}`visiontune list {table.what.replace(' ', '_')}s` has all {len(table.entries)}"
+
+
+def _beside_fixed(word: str, table: Table, others: Iterable[Table]) -> str:
+    """Of an op, or a word of its name such as flip, where a policy is named; "" for any other."""
+    ops = [op for other in others if other.what == "op" for op in other.entries if len(word) > 3 and word.casefold() in op.casefold()]
+    is_op = table.what == "policy" and ops and not closest(word, table.entries)
+    return f"an op stands beside the policy fixed: `policy: fixed, {ops[0]}: {{...}}`; " if is_op else ""
