@@ -36,7 +36,9 @@ def test_a_finished_search_names_winner_test_figure_and_mlflow(tmp_path: Path) -
     (tmp_path / "registered.json").write_text('{"name": "digits", "said": "version 2, not the champion: one seed has no interval"}')
     text = page(replace(RECORD, confirmations=confirmations, ending=Ending({"num_trials": 6}, "num_trials", 2)), folder=tmp_path)
     assert f"winner: trial 2 after 9 epochs, recipe in {tmp_path}/winner.yaml" in text
-    assert "2 fresh seeds (mean ± standard deviation): test top1 0.91 ± 0.01414" in text
+    assert "2 fresh seeds (mean ± standard deviation): test top1 0.91 ± 0.01414, test loss" in text
+    on_few = page(replace(RECORD, confirmations=confirmations, pictures={"splits": {"train": 80, "val": 20, "test": 21}}))
+    assert "test top1 0.91 ± 0.01414 on 21 test pictures, test loss" in on_few
     assert "registered as digits: version 2, not the champion: one seed has no interval" in text
     assert text.endswith("look at the trials: visiontune ui")
 
@@ -68,6 +70,7 @@ def test_a_spent_budget_says_what_it_had_no_room_for_and_how_to_give_it_more(tmp
     assert "of 3 confirmations the budget had room for 0" in lines
     assert "the budget of 0.01 hours has no room for more; 6 trials and 18 epochs were new" in lines
     assert lines[-1] == f"trials that wait go on with more of it: {GO_ON} budget.hours=0.02"
+    assert "the budget of 1 hour has" in page(replace(record, ending=Ending({"hours": 1.0}, "hours", 3)), "budget")
     record = replace(record, ending=Ending({"hours": 0.01}, "hours", 3, hours_to_go_on=0.05))
     assert page(record, "budget").endswith(f" {GO_ON} budget.hours=0.05"), "the next call's start takes more than it would be given"
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from visiontune.errors import plural
 from visiontune.filesystem.json_text import read_mapping
-from visiontune.results.screens.text import number
+from visiontune.results.screens.text import amount, number
 from visiontune.results.study import Study
 from visiontune.results.tables.leaderboard import failures
 from visiontune.results.tables.used import used_line
@@ -65,7 +65,7 @@ def summary(study: Study, *, go_on: str, ui_command: str, report_command: str = 
 def _ending(study: Study) -> str:
     if study.status == "budget" and study.record.ending is not None:
         ending = study.record.ending
-        return f"the budget of {ending.limits[ending.by]:g} {ending.by.replace('_', ' ')} has no room for more"
+        return f"the budget of {amount(ending.limits[ending.by], ending.by)} has no room for more"
     if study.status == "finished" and study.record.ending is not None:
         ending, metric = study.record.ending, study.record.objective.metric
         goals = {
@@ -93,11 +93,12 @@ def _news(study: Study) -> str:
 
 def winner_lines(record: StudyRecord) -> list[str]:
     """How the race for the winner ended, and what its retraining gave."""
-    return [*race_lines(record), *confirmation_lines(record.confirmations, record.objective.metric)]
+    num_test = int(record.pictures.get("splits", {}).get("test", 0))
+    return [*race_lines(record), *confirmation_lines(record.confirmations, record.objective.metric, num_test)]
 
 
-def confirmation_lines(confirmations: Sequence[Confirmation], metric: str) -> list[str]:
-    """Mean and sample standard deviation over the seeds of the winner's retraining."""
+def confirmation_lines(confirmations: Sequence[Confirmation], metric: str, num_test: int = 0) -> list[str]:
+    """Mean and sample standard deviation over the seeds of the winner's retraining; `num_test` pictures, 0 where that is not known."""
     good = [one for one in confirmations if one.is_tested]
     lines = [f"retraining on seed {one.seed} failed: {one.failure}" for one in confirmations if one.failure]
     if good:
@@ -108,7 +109,8 @@ def confirmation_lines(confirmations: Sequence[Confirmation], metric: str) -> li
         others = f", test {metric.removeprefix('val_')} {spread(own)}" if own and metric != f"val_{name}" else ""
         others += "".join(f", with {views} {spread(found)}" for views, found in by_views(good).items())
         seeds = "one fresh seed" if len(good) == 1 else f"{len(good)} fresh seeds (mean ± standard deviation)"
-        lines.append(f"retrained in full on {seeds}: test {name} {spread(figures)}, test loss {loss}{others}, {metric} {val}")
+        tested = f" on {plural(num_test, 'test picture')}" if num_test else ""
+        lines.append(f"retrained in full on {seeds}: test {name} {spread(figures)}{tested}, test loss {loss}{others}, {metric} {val}")
     return lines
 
 

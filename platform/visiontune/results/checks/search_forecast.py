@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from visiontune.errors import plural
+from visiontune.results.screens.text import amount
 from visiontune.spec.declarations.domains import Choice
 from visiontune.spec.reading.population_rules import num_groups
 from visiontune.spec.reading.value_reader import listed
@@ -28,8 +29,9 @@ FEW_STEPS = 40
 
 def epochs(cost: Cost, spec: StudySpec) -> str:
     """How many it takes to train, and within what."""
-    limits = [f"{limit:g} {unit.replace('_', ' ')}" for unit, limit in spec.budget.limits.items() if unit != "num_trials"]
-    within = f"what {' and '.join(limits)} allow" if limits else ""
+    given = {unit: limit for unit, limit in spec.budget.limits.items() if unit != "num_trials"}
+    limits = [amount(limit, unit) for unit, limit in given.items()]
+    within = f"what {' and '.join(limits)} allow{'s' if [*given.values()] == [1] else ''}" if limits else ""
     if cost.expected_epochs is None:
         return within
     bound = "at most " if _rises(spec) else "at least " if _has(spec, LOWEST_RISES) else ""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from visiontune.errors import plural
 from visiontune.results.screens.notebook import Notebook, is_notebook
-from visiontune.results.screens.text import duration, number, recipe_line
+from visiontune.results.screens.text import amount, duration, number, recipe_line
 from visiontune.results.screens.wording import WORDING
 from visiontune.tuning.records.snapshot import Snapshot
 
@@ -175,7 +175,7 @@ def table(snapshot: Snapshot) -> Table:
         waits = f"; no trial has a machine for {duration(snapshot.waits_s)}" if snapshot.waits_s >= LONG_S else ""
         grid.add_row("machines", Text(nodes + waits))
     grid.add_row("pace", Text(f"{snapshot.epochs_per_minute:.0f} epochs a minute, {times}"))
-    spent = [f"{snapshot.spent.get(unit, 0.0):.3g} of {limit:g} {unit.replace('_', ' ')}" for unit, limit in _limits(snapshot)]
+    spent = [f"{snapshot.spent.get(unit, 0.0):.3g} of {amount(limit, unit)}" for unit, limit in _limits(snapshot)]
     if spent:
         grid.add_row("budget", Text(", ".join(spent) + " spent"))
     if snapshot.lowest_rung:

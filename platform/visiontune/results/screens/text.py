@@ -15,6 +15,16 @@ from visiontune.spec.declarations.declare import Section, Table
 from visiontune.spec.space.sections import RECIPE
 
 
+def amount(limit: float, key: str) -> str:
+    """What a budget's key limits.
+
+    >>> amount(1.0, "hours"), amount(2.5, "gpu_hours")
+    ('1 hour', '2.5 gpu hours')
+    """
+    words = key.replace("_", " ")
+    return f"{limit:g} {words.removesuffix('s') if limit == 1 else words}"
+
+
 def number(value: object) -> str:
     """Four significant digits for a float, "-" for None, anything else as YAML would have it.
 
