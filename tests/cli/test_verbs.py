@@ -199,7 +199,7 @@ def test_what_is_told_below_the_command_line_is_an_argument_of_pythons_and_an_op
 
 def test_hints_are_as_the_program_was_typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     Path("best.yaml").write_text("model: {name: lenet5}\noptimizer: {name: sgd, lr: 0.1}\n")
-    said = "a search space was expected, but this is a recipe: `{} train FILE` trains it\n"
+    said = "a search space was expected, but this is a recipe: `{} train best.yaml` trains it\n"
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setattr(sys, "argv", ["here/bin/visiontune"])
     assert run("check", "best.yaml", code=2, capsys=capsys)[1] == f"best.yaml:1: {said.format('here/bin/visiontune')}"
