@@ -17,9 +17,10 @@ from visiontune.errors import UserError
 from visiontune.filesystem.study_folder import StudiesFolder
 from visiontune.results.checks import label_check as label_check_module
 from visiontune.results.checks.lr_range_plot import plot_range_tests
-from visiontune.results.checks.search_forecast import doubts, doubts_of_gpu, doubts_of_room, proposals, rungs
+from visiontune.results.checks.search_forecast import doubts, doubts_of_gpu, doubts_of_room, epochs, proposals, rungs
 from visiontune.results.checks.study_check import lines, summary
 from visiontune.spec.parse import load_study
+from visiontune.spec.space.epoch_forecast import cost
 from visiontune.training.checks.check import Check
 from visiontune.training.checks.lr_range_test import NUM_STEPS
 
@@ -138,6 +139,17 @@ def test_rungs_are_told_with_who_begins_there(scheduler: str, said: str) -> None
     path = Path("space.yaml")
     path.write_text(GOOD)
     assert rungs(load_study(path, f"trial_scheduler.name={scheduler}".split())) == said
+
+
+@pytest.mark.parametrize(
+    ("budget", "said"),
+    [("hours: 1", "what 1 hour allows"), ("hours: 2", "what 2 hours allow"), ("hours: 1, epochs: 1", "what 1 epoch and 1 hour allow")],
+)
+def test_what_a_budget_allows_is_told_with_its_number(budget: str, said: str) -> None:
+    path = Path("space.yaml")
+    path.write_text(GOOD)
+    spec = load_study(path, [f"budget={{max_epochs: 9, {budget}}}"])
+    assert epochs(cost(spec), spec).endswith(said)
 
 
 @pytest.mark.parametrize(
