@@ -58,5 +58,7 @@ def read(text: str, data: Mapping[str, Any]) -> tuple[Mapping[str, Any], Any]:
 
 
 def classes_of(source: Any, part: str) -> dict[str, str]:
-    """Class of each picture by its key."""
-    return {key: source.class_names[label] for key, label in zip(source.keys(part), source.labels()[part].tolist(), strict=True)}
+    """Class of each picture by its key; of several all, parted by |."""
+    sets = source.label_sets or [(number,) for number in range(len(source.class_names))]
+    names = ["|".join(source.class_names[number] for number in one) for one in sets]
+    return {key: names[label] for key, label in zip(source.keys(part), source.labels()[part].tolist(), strict=True)}

@@ -275,6 +275,11 @@ ROWS = {
         {"b.png": "has no label in b.txt", "d.png": "has several labels in d.txt"},
         data={"label_from": "text"},
     ),
+    "floats beside train and val, and a name": Row(
+        _texts({"train/a.png": "1.0", "train/b.png": "2.0", "train/c.png": "x", "val/d.png": "1.0", "val/e.png": "2.0"}),
+        {"train": {"train/a.png": "1.0", "train/b.png": "2.0", "train/c.png": "x"}, "val": {"val/d.png": "1.0", "val/e.png": "2.0"}},
+        data={"label_from": "text"},
+    ),
     "lines of an old Mac": Row(
         _texts({"a.png": "cat\r", "b.png": "cat\rdog", "c.png": "dog"}),
         {"train": {"a.png": "cat", "c.png": "dog"}},

@@ -95,6 +95,19 @@ PARQUET = {
         {"train": {"a": "B\xe4r", "b": "dog", "c": "B\xe4r"}},
         said=("labels that Unicode can write in 2 ways are one class: 'B\xe4r'", "train has the rows of 2 files"),
     ),
+    "floats in one file and a name in another": Row(
+        _parquets({"train-00000-of-00002.parquet": ["1.0", "2.0"], "train-00001-of-00002.parquet": ["1.0", "2.0", "x"]}),
+        {"train": {"a": "1.0", "b": "2.0", "c": "1.0", "d": "2.0", "e": "x"}},
+    ),
+    "floats in val and a name in train": Row(
+        _parquets({"train.parquet": ["1.0", "2.0", "x"], "val.parquet": ["1.0", "2.0"]}),
+        {"train": {"a": "1.0", "b": "2.0", "c": "x"}, "val": {"d": "1.0", "e": "2.0"}},
+    ),
+    "floats in one file and integers in another": Row(
+        _parquets({"train.parquet": ["1", "2"], "val.parquet": ["1.0", None]}),
+        {"train": {"a": "1", "b": "2"}, "val": {"c": "1"}},
+        aside={"val.parquet: row 1": "has no label"},
+    ),
     "truth for a label": Row(_parquets({"train.parquet": [True, False]}), {"train": {"a": "True", "b": "False"}}),
     "pandas' bytes": Row(_parquets({"train.parquet": TWO}, "binary"), {"train": {"0": "cat", "1": "dog"}}, source="parquet"),
 }
@@ -122,6 +135,16 @@ def _table(text: str | bytes, *names: str, name: str = "labels.csv") -> Callable
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(text.encode() if isinstance(text, str) else text)
         return str(root / name)
+
+    return make
+
+
+def _tables(train: str, val: str) -> Callable[[Path], str]:
+    """One of pictures a to c and another of d and e."""
+
+    def make(root: Path) -> str:
+        _table(val, "d.png", "e.png", name="val.csv")(root)
+        return Path(_table(train, "a.png", "b.png", "c.png")(root)).name
 
     return make
 
@@ -158,6 +181,24 @@ MANIFESTS = {
     ),
     "no line of names": Row(_table("a.png,cat\nb.png,dog\n", *AB), refused=("write a line of names above it, such as path,label",)),
     "numbers that pandas made floats": Row(_table("path,label\na.png,1.0\nb.png,0.0\n", *AB), {"train": {"a.png": "1", "b.png": "0"}}),
+    "floats in one table and a name in another": Row(
+        _tables("path,label\na.png,1.0\nb.png,0.0\nc.png,x\n", "path,label\nd.png,1.0\ne.png,\n"),
+        {"train": {"a.png": "1.0", "b.png": "0.0", "c.png": "x"}, "val": {"d.png": "1.0"}},
+        aside={"e.png": "has no label"},
+        data={"val": "val.csv"},
+    ),
+    "floats in one table and integers in another": Row(
+        _tables("path,label\na.png,1\nb.png,0\nc.png,1\n", "path,label\nd.png,1.0\ne.png,\n"),
+        {"train": {"a.png": "1", "b.png": "0", "c.png": "1"}, "val": {"d.png": "1"}},
+        aside={"e.png": "has no label"},
+        data={"val": "val.csv"},
+    ),
+    "floats in one table and several names in another": Row(
+        _tables("path,label\na.png,1.0\nb.png,2.0\nc.png,1.0\n", "path,label\nd.png,1.0|2.0\ne.png,2.0\n"),
+        {"train": {"a.png": "1.0", "b.png": "2.0", "c.png": "1.0"}, "val": {"d.png": "1.0|2.0", "e.png": "2.0"}},
+        said=("are parted by",),
+        data={"val": "val.csv", "labels": "many"},
+    ),
     "words for no label": Row(
         _table(GOOD + "c.png,NaN\nd.png,\n", *AB, "c.png", "d.png"),
         AS_GOOD,

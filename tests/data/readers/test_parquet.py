@@ -98,6 +98,18 @@ def test_a_stamp_follows_the_file(tmp_path: Path, source: Source) -> None:
     assert again.stamps is not None and again.stamps().text != before[0] and again.content() != before[1]
 
 
+def test_files_that_write_numbers_in_two_ways_are_another_store_only_where_one_has_names(tmp_path: Path) -> None:
+    """The content of two files that agree ends as it did before all files decided together."""
+    contents = []
+    for number, second in enumerate((["1", "2", "1"], ["1.0", "2.0", "x"])):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        for name, labels in {"train-0.parquet": ["1.0", "2.0", "1.0"], "train-1.parquet": second}.items():
+            write(folder / name, ENCODED[:3], labels)
+        contents.append(parquet(train=str(folder)).content())
+    assert contents[0].endswith(" image label train 2") and contents[1].endswith(" image label points train 2")
+
+
 def shards(folder: Path, part: str, parts: list[slice]) -> str:
     """Files named as Hugging Face names them; a pattern for all."""
     folder.mkdir(exist_ok=True)

@@ -4,6 +4,7 @@ nothing is said.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pyarrow as pa
@@ -11,6 +12,7 @@ import pyarrow.compute as pc
 
 # What pandas reads as missing, but for `None` and `none`, which are a class where pictures show no defect.
 _MISSING = ("", "#n/a", "#na", "<na>", "n/a", "na", "nan", "-nan", "null")
+_INTEGER = r"^\s*-?[0-9]+\s*$"
 _WHOLE = r"^\s*-?[0-9]+\.0+\s*$"
 _TEXTS = (pa.types.is_string, pa.types.is_large_string)
 
@@ -18,7 +20,8 @@ _TEXTS = (pa.types.is_string, pa.types.is_large_string)
 def plain_values(column: Any) -> Any:
     """As integers or texts with nulls. Raises TypeError, with the rule, for a column of any other type and for fractions.
 
-    NaN, NA and blanks are null. Integers that pandas wrote as 1.0, since one of them was missing, are integers again; truth is a text.
+    NaN, NA and blanks are null. Floats that pandas made of integers, since one of them was missing, are integers again; truth is a text.
+    Texts such as 1.0 are what they were: see `without_points`.
     """
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
@@ -34,6 +37,21 @@ def plain_values(column: Any) -> Any:
     if not pa.types.is_integer(kind):
         raise TypeError(f"must hold texts or integers, but holds {kind}")
     return column
+
+
+def have_points(column: Any) -> bool:
+    """Whether all values of a text column are written as pandas writes integers of which one is missing: 1.0."""
+    return _all_match(column, _WHOLE) and column.null_count < len(column)
+
+
+def are_integers(columns: Iterable[Any]) -> bool:
+    """Whether each of a source's columns, one from each file, has integers alone, in one file all with .0 and in another without."""
+    return all(pa.types.is_integer(one.type) or _all_match(one, _INTEGER) or _all_match(one, _WHOLE) for one in columns)
+
+
+def without_points(column: Any) -> Any:
+    """Texts such as 1.0 as 1, where `are_integers` says so of all files: one that holds 1.0 and x has names."""
+    return pc.replace_substring_regex(column, r"\.0+\s*$", "") if have_points(column) else column
 
 
 def num_words_for_nothing(column: Any) -> int:
@@ -64,7 +82,10 @@ def _integers(column: Any) -> Any:
 
 def _texts(column: Any) -> Any:
     words = pc.utf8_lower(pc.utf8_trim_whitespace(column))
-    known = pc.if_else(pc.is_in(words, pa.array(_MISSING, column.type)), pa.scalar(None, column.type), column)
-    if known.null_count < len(known) and pc.all(pc.match_substring_regex(known, _WHOLE)).as_py():
-        return pc.replace_substring_regex(known, r"\.0+\s*$", "")
-    return known
+    return pc.if_else(pc.is_in(words, pa.array(_MISSING, column.type)), pa.scalar(None, column.type), column)
+
+
+def _all_match(column: Any, pattern: str) -> bool:
+    """Of a text column; so do those of one that has none."""
+    is_text = any(is_text(column.type) for is_text in _TEXTS)
+    return is_text and bool(pc.all(pc.match_substring_regex(column, pattern), min_count=0).as_py())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from typing import Any
@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from visiontune.data.file_tree import Root
 from visiontune.data.picture.bad_picture import BadPicture
-from visiontune.data.readers.column_values import plain_values
+from visiontune.data.readers.column_values import are_integers, plain_values, without_points
 from visiontune.data.readers.item import joined
 from visiontune.data.readers.manifest_labels import SEPARATORS
 from visiontune.errors import Problem, UserError
@@ -71,13 +71,21 @@ def texts_of(said: Iterable[Said]) -> list[str]:
     return [one for one in said if isinstance(one, str)]
 
 
-def labels_of(said: Sequence[Said], mark: str | None, *, has_many: bool) -> list[str | None]:
-    """The label of each, None for none; with `has_many` all of each joined, parted by `mark` in a text. Raises UserError for 0 and 1."""
+def labels_of(said: Mapping[str, Sequence[Said]], mark: str | None, *, has_many: bool) -> dict[str, list[str | None]]:
+    """By part the label of each, None for none; with `has_many` all of each joined, parted by `mark` in a text.
+
+    Raises UserError for 0 and 1.
+    """
     if not has_many:
-        texts = [words[0] if len(words := _lines(one)) == 1 else None for one in said]
-        return list(plain_values(pa.array(texts, pa.string())).to_pylist())
-    _refuse_columns([one for one in said if isinstance(one, list)])
-    return [None if one is None or isinstance(one, BadPicture) else joined(_words(one, mark)) for one in said]
+        found = {part: plain_values(pa.array([_only(one) for one in ones], pa.string())) for part, ones in said.items()}
+        is_number = are_integers(found.values())
+        return {part: [*(without_points(column) if is_number else column).to_pylist()] for part, column in found.items()}
+    for ones in said.values():
+        _refuse_columns([one for one in ones if isinstance(one, list)])
+    return {
+        part: [None if one is None or isinstance(one, BadPicture) else joined(_words(one, mark)) for one in ones]
+        for part, ones in said.items()
+    }
 
 
 def why_none(said: Said, name: str) -> str:
@@ -85,6 +93,10 @@ def why_none(said: Said, name: str) -> str:
     if isinstance(said, BadPicture):
         return f"has a file for its label that {said}: {name}"
     return f"has several labels in {name}; labels: many takes them" if len(_lines(said)) > 1 else f"has no label in {name}"
+
+
+def _only(said: Said) -> str | None:
+    return words[0] if len(words := _lines(said)) == 1 else None
 
 
 def _lines(said: Said) -> list[str]:

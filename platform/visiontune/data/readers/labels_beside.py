@@ -26,9 +26,10 @@ def labels_beside(
     found = {part: _texts(root, top, set_aside) for part, top in tops.items()}
     said = {part: said_by(root, [*texts.values()], SUFFIX) for part, texts in found.items()}
     mark = mark_of(chain(*said.values())) if has_many else None
+    labels_of_part = labels_of(said, mark, has_many=has_many)
     items: dict[str, list[Item]] = {}
     for part, texts in found.items():
-        labels = labels_of(said[part], mark, has_many=has_many)
+        labels = labels_of_part[part]
         items[part] = [Item(path, label) for path, label in zip(texts, labels, strict=True) if label is not None]
         for (path, text), one, label in zip(texts.items(), said[part], labels, strict=True):
             if label is None:

@@ -19,7 +19,7 @@ from visiontune.data.readers.manifest_hints import likely_path
 from visiontune.data.readers.manifest_labels import notes_of_mark, refuse_unused, separator_in, texts_in
 from visiontune.data.readers.picture_files import file_source
 from visiontune.data.readers.picture_paths import Pictures, base_of, common_root, places
-from visiontune.data.readers.table_file import TableFile, read_table
+from visiontune.data.readers.table_file import TableFile, of_one_source, read_table
 from visiontune.data.readers.votes import REFUSE, Votes
 from visiontune.data.source import SetAside, Source
 from visiontune.errors import Problem, UserError
@@ -52,7 +52,8 @@ def manifest(
     refuse_unused(vote, label_separator, label_columns, has_many=has_many)
     columns = Columns(path_column, label_column, split_column, group_column, tuple(label_columns), has_many, label_separator)
     given = {"train": path, "val": val, "test": test}
-    tables = {part: read_table(text, f"data.{'path' if part == 'train' else part}") for part, text in given.items() if text is not None}
+    read = {part: read_table(text, f"data.{'path' if part == 'train' else part}") for part, text in given.items() if text is not None}
+    tables = of_one_source(read, [label_column, *([group_column] if group_column else [])])
     is_open = has_many and not label_columns
     mark = separator_in(tables.values(), label_column, label_separator) if is_open else None
     columns, is_divided = columns._replace(separator=mark), len(tables) > 1

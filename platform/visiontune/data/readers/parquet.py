@@ -59,7 +59,9 @@ def source_of_tables(
     many = " many" * has_many
     # Before they were taken by name, numbers of all files were those of the first one's classes: such a store is another one.
     by_name = " by name" * bool(found.renumbered)
-    settings = f"{image_column} {label_column}{many}{by_name} {' '.join(f'{part} {len(found)}' for part, found in files.items())}"
+    # So is one of files that disagree whether 1.0 is a number: each decided for itself.
+    points = " points" * found.has_points
+    settings = f"{image_column} {label_column}{many}{by_name}{points} {' '.join(f'{part} {len(found)}' for part, found in files.items())}"
     # Keys decide the splits. Before repeated paths were numbered, a file with some had the numbers of its rows for keys.
     numbered = cache(lambda: " numbered" * any(one.has_repeated_paths(image_column) for one in shards.values()))
     return Source(

@@ -11,7 +11,14 @@ import pyarrow.compute as pc
 
 from visiontune.data.class_names import composed, refuse_alike
 from visiontune.data.label_sets import Sets
-from visiontune.data.readers.column_values import notes_for_nothing, num_words_for_nothing, plain_values
+from visiontune.data.readers.column_values import (
+    are_integers,
+    have_points,
+    notes_for_nothing,
+    num_words_for_nothing,
+    plain_values,
+    without_points,
+)
 from visiontune.data.readers.parquet_shards import ShardFile, Shards, open_checked
 from visiontune.data.readers.picture_columns import declared_names
 from visiontune.data.readers.picture_tables import PictureTable
@@ -37,6 +44,8 @@ class Labels(NamedTuple):
     """Of classes, which `labels` number where pictures have several."""
     renumbered: Sequence[ShardFile] = ()
     """Files that declare other classes, or in another order, than the first one of train."""
+    has_points: bool = False
+    """Whether 1.0 is the name of a class in a file that has nothing else, since another one has texts that are no integers."""
 
 
 class _Column(NamedTuple):
@@ -57,6 +66,7 @@ def read_labels(files: Mapping[str, tuple[ShardFile, ...]], image_column: str, l
         part: [_column(one, file, label_column, names) for one, file in zip(opened[part], found, strict=True)]
         for part, found in files.items()
     }
+    columns, has_points = _without_points(columns)
     columns, said = _composed(columns)
     class_names, class_values = _classes(_joined("train", columns["train"]), names, files["train"][0])
     labels, shards = {}, {}
@@ -72,7 +82,7 @@ def read_labels(files: Mapping[str, tuple[ShardFile, ...]], image_column: str, l
     notes = notes_for_nothing(num_words)
     notes += [*said, *(f"{part} has no labels, so it is no part" for part in unlabelled)]
     aside = [one for column in everything for one in _without(column)]
-    return Labels(class_names, labels, shards, aside, notes, renumbered=renumbered(opened, files, label_column))
+    return Labels(class_names, labels, shards, aside, notes, None, renumbered(opened, files, label_column), has_points)
 
 
 def renumbered(opened: Mapping[str, Sequence[PictureTable]], files: Mapping[str, Sequence[ShardFile]], column: str) -> list[ShardFile]:
@@ -80,6 +90,22 @@ def renumbered(opened: Mapping[str, Sequence[PictureTable]], files: Mapping[str,
     first = declared_names(opened["train"][0].schema, column)
     pairs = [pair for part, found in files.items() for pair in zip(opened[part], found, strict=True)]
     return [file for table, file in pairs if first is not None and declared_names(table.schema, column) not in (None, first)]
+
+
+def _without_points(columns: Mapping[str, list[_Column]]) -> tuple[dict[str, list[_Column]], bool]:
+    """Texts such as 1.0 as 1 where all files have integers; see `Labels` for the other."""
+    texts = {
+        one.file.place(): pa.array(one.values, pa.string()) for found in columns.values() for one in found if one.values.dtype == object
+    }
+    pointed = {place for place, column in texts.items() if have_points(column)}
+    if not pointed or not are_integers(texts.values()):
+        return dict(columns), bool(pointed)
+
+    def plain(one: _Column) -> _Column:
+        place = one.file.place()
+        return one._replace(values=without_points(texts[place]).to_numpy(zero_copy_only=False)) if place in pointed else one
+
+    return {part: [plain(one) for one in found] for part, found in columns.items()}, False
 
 
 def _composed(columns: Mapping[str, list[_Column]]) -> tuple[dict[str, list[_Column]], list[str]]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -17,7 +17,7 @@ from visiontune.data.file_names import as_utf8
 from visiontune.data.file_tree import Root
 from visiontune.data.open_files import open_file
 from visiontune.data.picture.bad_picture import BadPicture
-from visiontune.data.readers.column_values import num_words_for_nothing, plain_values
+from visiontune.data.readers.column_values import are_integers, num_words_for_nothing, plain_values, without_points
 from visiontune.errors import Problem, UserError, first_line
 from visiontune.filesystem.decoded_text import READABLE, decoded
 from visiontune.filesystem.json_text import from_json
@@ -30,12 +30,16 @@ _UTF8 = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True)
 class TableFile:
-    """A table and where it lies. `names` are those of its columns, without spaces around them."""
+    """A table and where it lies. `names` are those of its columns, without spaces around them.
+
+    In columns that are `named` a text such as 1.0 is a name, since another table of the source has one there that is no integer.
+    """
 
     root: Root
     name: str
     names: tuple[str, ...]
     table: Any
+    named: frozenset[str] = frozenset()
 
     @property
     def where(self) -> str:
@@ -48,10 +52,12 @@ class TableFile:
     def texts(self, name: str) -> list[str | None]:
         """A column; None for what is missing, blank or says so (NaN, NA). Raises UserError for fractions, lists and others."""
         try:
-            values = pc.cast(plain_values(self._column(name)), pa.string()).to_pylist()
+            values = plain_values(self._column(name))
         except TypeError as error:
             raise UserError(Problem(self.where, 0, f"column {name!r}", str(error))) from error
-        return [as_utf8(value.strip()) or None if value is not None else None for value in values]
+        if name not in self.named and are_integers([values]):
+            values = without_points(values)
+        return [as_utf8(value.strip()) or None if value is not None else None for value in pc.cast(values, pa.string()).to_pylist()]
 
     def lists(self, name: str) -> list[list[str]] | None:
         """A column of lists of texts or integers, none for null; None for a column of anything else. Raises UserError for other lists."""
@@ -68,8 +74,22 @@ class TableFile:
         """How many of its values are words such as NaN, which `texts` takes for none."""
         return num_words_for_nothing(self._column(name))
 
+    def has_integers(self, name: str) -> bool:
+        """Whether a column has integers alone, be they texts with .0; so has one that isn't there."""
+        try:
+            return name not in self.names or are_integers([plain_values(self._column(name))])
+        except TypeError:
+            return False
+
     def _column(self, name: str) -> Any:
         return self.table.column(self.names.index(name))
+
+
+def of_one_source(tables: Mapping[str, TableFile], columns: Iterable[str]) -> dict[str, TableFile]:
+    """These tables by part; what these columns have in one of them is a name in all where it is in another."""
+    several = tables.values() if len(tables) > 1 else ()
+    named = frozenset(name for name in columns if not all(table.has_integers(name) for table in several))
+    return {part: replace(table, named=named) for part, table in tables.items()}
 
 
 def read_table(text: str, where: str) -> TableFile:

@@ -56,10 +56,10 @@ def webdataset(
     if suffix == "json" and said["train"] and not any(map(says, said["train"])):
         _refuse_field(roots["train"], [*whole["train"].values()], label_field, train)
     mark = mark_of(chain(*said.values())) if has_many else None
+    found = labels_of(said, mark, has_many=has_many)
     parts: dict[str, list[Item]] = {}
     for part, root in roots.items():
-        found = labels_of(said[part], mark, has_many=has_many)
-        parts[part] = _items(part, root, whole[part], said[part], found, set_aside)
+        parts[part] = _items(part, root, whole[part], said[part], found[part], set_aside)
         _set_others_aside(root, samples[part], image, suffix, set_aside, is_bad=bool(parts[part]))
     if class_names is not None:
         parts = named(parts, read_class_list(class_names), has_many=has_many)
