@@ -68,7 +68,9 @@ def test_image_column_of_another_type(tmp_path: Path) -> None:
     [
         (np.arange(30) / 2, "must hold texts or integers, but holds double, such as 0.5"),
         ([None] * 30, "data.train: must have rows with labels, but "),
-        ([*LABELS[:29].tolist(), -1], "at least 0, but row 29 has -1"),
+        ([*LABELS[:29].tolist(), -1], "at least 0 and at most 9223372036854775807, but row 29 has -1"),
+        (np.array([0, 2**63 + 5] * 15, np.uint64), "at most 9223372036854775807, but row 1 has 9223372036854775813"),
+        (np.array([0, 0.5] * 15, np.float16), "must hold texts or integers, but holds halffloat, such as 0.5"),
         ([["a"]] * 30, "must hold texts or integers, but holds list"),
         ([7] * 30, "at least 2 classes"),
         ([0] * 29 + [1], "'1' has 1"),
@@ -159,7 +161,7 @@ def test_numbers_mean_the_classes_that_their_own_file_declares(tmp_path: Path) -
             parquet(train=str(train), val=str(val))
 
 
-@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())])
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string())])
 def test_names_are_sorted_to_classes(tmp_path: Path, kind: Any) -> None:
     names = np.array(["emu", "cat", "dog"])[LABELS]
     path = write(tmp_path / "train.parquet", ENCODED, pa.array(names.tolist()).cast(kind))

@@ -84,6 +84,22 @@ PARQUET = {
         {"train": {"a": "10", "c": "9"}},
         aside={"train.parquet: row 1": "has no label"},
     ),
+    "labels of half precision": Row(
+        _parquets({"train.parquet": np.array([2048, np.nan, 9], np.float16)}),
+        {"train": {"a": "2048", "c": "9"}},
+        aside={"train.parquet: row 1": "has no label"},
+    ),
+    "views of texts": Row(
+        _parquets({"train.parquet": pa.array(["1.0", "nan", "2.0", None], pa.string_view())}),
+        {"train": {"a": "1", "c": "2"}},
+        aside={"train.parquet: row 1": "has no label", "train.parquet: row 3": "has no label"},
+        said=("1 label is a word such as NaN",),
+    ),
+    "lists of views": Row(
+        _parquets({"train.parquet": pa.array([["cat"], ["dog", "cat"]], pa.list_(pa.string_view()))}),
+        {"train": {"a": "cat", "b": "cat|dog"}},
+        data={"labels": "many"},
+    ),
     "words for no label": Row(
         _parquets({"train.parquet": ["NaN", "cat", "dog", "n/a"]}),
         {"train": {"b": "cat", "c": "dog"}},

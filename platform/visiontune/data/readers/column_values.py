@@ -14,7 +14,11 @@ import pyarrow.compute as pc
 _MISSING = ("", "#n/a", "#na", "<na>", "n/a", "na", "nan", "-nan", "null")
 _INTEGER = r"^\s*-?[0-9]+\s*$"
 _WHOLE = r"^\s*-?[0-9]+\.0+\s*$"
-_TEXTS = (pa.types.is_string, pa.types.is_large_string)
+
+
+def is_text(kind: Any) -> bool:
+    """Whether it is any of Arrow's types of text."""
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def plain_values(column: Any) -> Any:
@@ -25,6 +29,8 @@ def plain_values(column: Any) -> Any:
     """
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
+    if pa.types.is_string_view(column.type):
+        column = column.cast(pa.string())  # few functions of pyarrow take a view
     kind = column.type
     if pa.types.is_null(kind):
         return column.cast(pa.string())
@@ -32,7 +38,7 @@ def plain_values(column: Any) -> Any:
         return pc.if_else(column, "True", "False")  # as pandas writes them to a CSV
     if pa.types.is_floating(kind):
         return _integers(column)
-    if any(is_text(kind) for is_text in _TEXTS):
+    if is_text(kind):
         return _texts(column)
     if not pa.types.is_integer(kind):
         raise TypeError(f"must hold texts or integers, but holds {kind}")
@@ -57,7 +63,9 @@ def without_points(column: Any) -> Any:
 def num_words_for_nothing(column: Any) -> int:
     """How many of its values are words such as NaN that are null in `plain_values`; blanks are none."""
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    if not any(is_text(kind) for is_text in _TEXTS):
+    if pa.types.is_string_view(kind):
+        kind = pa.string()
+    if not is_text(kind):
         return 0
     words = pc.utf8_lower(pc.utf8_trim_whitespace(column.cast(kind)))
     return pc.sum(pc.is_in(words, pa.array(_MISSING[1:], kind))).as_py() or 0
@@ -70,10 +78,13 @@ def notes_for_nothing(num_words: int) -> list[str]:
 
 
 def _integers(column: Any) -> Any:
+    kind = column.type
+    if pa.types.is_float16(kind):
+        column = column.cast(pa.float32())  # few functions of pyarrow take a half
     known = pc.if_else(pc.is_nan(column), None, column)
     fractions = pc.filter(known, pc.not_equal(pc.floor(known), known))
     if len(fractions):
-        raise TypeError(f"must hold texts or integers, but holds {column.type}, such as {fractions[0].as_py():g}")
+        raise TypeError(f"must hold texts or integers, but holds {kind}, such as {fractions[0].as_py():g}")
     try:
         return known.cast(pa.int64())
     except pa.ArrowInvalid:
@@ -87,5 +98,4 @@ def _texts(column: Any) -> Any:
 
 def _all_match(column: Any, pattern: str) -> bool:
     """Of a text column; so do those of one that has none."""
-    is_text = any(is_text(column.type) for is_text in _TEXTS)
-    return is_text and bool(pc.all(pc.match_substring_regex(column, pattern), min_count=0).as_py())
+    return is_text(column.type) and bool(pc.all(pc.match_substring_regex(column, pattern), min_count=0).as_py())

@@ -11,6 +11,7 @@ import pyarrow as pa
 from visiontune.data.class_names import class_order, encode
 from visiontune.data.file_names import identity
 from visiontune.data.label_sets import numbered
+from visiontune.data.readers.column_values import is_text
 from visiontune.data.readers.parquet_labels import Labels, renumbered
 from visiontune.data.readers.parquet_shards import ShardFile, Shards, open_checked
 from visiontune.data.readers.picture_columns import declared_names
@@ -83,7 +84,7 @@ def _lists(opened: PictureTable, file: ShardFile, name: str, names: Sequence[str
     if not _is_list(column.type):
         raise UserError(Problem(str(file), 0, where, f"must hold lists where data.labels is many, but holds {column.type}; nearest is one"))
     kind = column.type.value_type
-    if not (pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)):
+    if not (pa.types.is_integer(kind) or is_text(kind) or pa.types.is_null(kind)):
         raise UserError(Problem(str(file), 0, where, f"must hold lists of texts or integers, but holds lists of {kind}"))
     return [None if row is None else [_named(one, names, str(file), where) for one in row] for row in given]
 

@@ -29,6 +29,7 @@ from visiontune.errors import Problem, UserError, first_line, nearest, plural
 _MAX_LISTED = 5
 _NO_LABEL = -1
 """Of Hugging Face's ClassLabel, in tests whose labels are kept back."""
+_LARGEST = int(np.iinfo(np.int64).max)
 _TWO_KINDS = "labels must be of one kind, but are integers in one file and names in the other"
 
 
@@ -156,10 +157,13 @@ def _column(opened: PictureTable, file: ShardFile, name: str, names: Sequence[st
     rows = np.flatnonzero(pc.is_valid(values).to_numpy()).astype(np.int64)
     known = values.drop_null().to_numpy()
     if known.dtype != object:
+        is_out = (known < 0) | (known > _LARGEST)
+        if is_out.any():
+            at = int(np.flatnonzero(is_out)[0])
+            raise UserError(
+                Problem(str(file), 0, where, f"labels must be at least 0 and at most {_LARGEST}, but row {rows[at]} has {known[at]}")
+            )
         known = known.astype(np.int64)
-        if len(known) and known.min() < 0:
-            row = int(np.flatnonzero(known < 0)[0])
-            raise UserError(Problem(str(file), 0, where, f"labels must be at least 0, but row {rows[row]} has {known[row]}"))
         if own is not None and names is not None and own != names:
             known = _renumbered(known, rows, own, names, file)
     return _Column(file, known, rows, opened.num_rows, num_words_for_nothing(given))

@@ -17,7 +17,7 @@ from visiontune.data.file_names import as_utf8
 from visiontune.data.file_tree import Root
 from visiontune.data.open_files import open_file
 from visiontune.data.picture.bad_picture import BadPicture
-from visiontune.data.readers.column_values import are_integers, num_words_for_nothing, plain_values, without_points
+from visiontune.data.readers.column_values import are_integers, is_text, num_words_for_nothing, plain_values, without_points
 from visiontune.errors import Problem, UserError, first_line
 from visiontune.filesystem.decoded_text import READABLE, decoded
 from visiontune.filesystem.json_text import from_json
@@ -66,7 +66,7 @@ class TableFile:
             return None
         found = [[as_utf8(str(value).strip()) for value in values or ()] for values in column.to_pylist()]
         kind = column.type.value_type
-        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind)):
+        if not (is_text(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind)):
             raise UserError(Problem(self.where, 0, f"column {name!r}", f"must hold lists of texts or integers, but holds lists of {kind}"))
         return found
 
