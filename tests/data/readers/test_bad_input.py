@@ -13,6 +13,7 @@ import pytest
 from picture_files import COLOUR, LABELS, png, write
 
 from visiontune.data.prepare import describe, prepare
+from visiontune.data.readers.detect import detect_source
 from visiontune.data.readers.parquet import parquet
 from visiontune.errors import UserError
 
@@ -135,8 +136,24 @@ def test_other_sizes_ask_for_image_size(tmp_path: Path) -> None:
 
 
 def hugging_face(names: list[str]) -> dict[bytes, bytes]:
-    label = {"names": names, "_type": "ClassLabel"}
+    return features_with({"names": names, "_type": "ClassLabel"})
+
+
+def features_with(label: Any) -> dict[bytes, bytes]:
     return {b"huggingface": json.dumps({"info": {"features": {"image": {"_type": "Image"}, "label": label}}}).encode()}
+
+
+@pytest.mark.parametrize("label", [[], [[]], ["x"], "x", None, 3, {"names": "ab"}, {"names": []}, {"feature": []}, {"feature": "x"}])
+def test_metadata_that_name_no_classes_declare_none(tmp_path: Path, label: Any) -> None:
+    path = write(tmp_path / "train.parquet", ENCODED, LABELS, features_with(label))
+    section = detect_source(str(path))
+    assert section["image_column"] == "image" and describe(section).class_names == ("0", "1", "2")
+
+
+@pytest.mark.parametrize("text", [b"", b"[]", b"null", b'{"info": []}', b'{"info": {"features": "x"}}', b"\xff"])
+def test_metadata_of_another_shape_declare_none(tmp_path: Path, text: bytes) -> None:
+    path = write(tmp_path / "train.parquet", ENCODED, LABELS, {b"huggingface": text})
+    assert describe(detect_source(str(path))).class_names == ("0", "1", "2")
 
 
 def test_class_names_come_from_class_label(tmp_path: Path) -> None:

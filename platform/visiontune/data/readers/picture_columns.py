@@ -38,7 +38,7 @@ def declared_names(schema: Any, column: str) -> list[str] | None:
         found = features[column]
         found = found[0] if isinstance(found, list) else found.get("feature", found)  # of a list of labels
         names = found["names"]
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, LookupError, TypeError, ValueError):  # what others write there declares nothing
         return None
     return [str(name) for name in names] if isinstance(names, list) and names else None
 
