@@ -101,15 +101,22 @@ _SENTENCE_END = re.compile(r"[.!?](?= )")
 
 
 def shortened(text: str, longest: int = _LONGEST) -> str:
-    """As many of its sentences as have room; of the first one its beginning where that alone is longer.
+    """As many of its sentences as have room; of the first one its beginning where that alone is longer, which ends with a word unless
+    that would take half of it.
 
     >>> shortened("It died. It was out of memory. One more.", 34), shortened("It died of something.", 12)
     ('It died. It was out of memory.', 'It died of …')
+    >>> shortened("Failed: /a/long/path.txt", 20), shortened("a" * 400) == "a" * 299 + "…"
+    ('Failed: /a/long/pat…', True)
     """
     if len(text) <= longest:
         return text
     ends = [found.end() for found in _SENTENCE_END.finditer(text[: longest + 1])]
-    return text[: ends[-1]] if ends else text[: longest - 1].rpartition(" ")[0] + " …"
+    if ends:
+        return text[: ends[-1]]
+    begin = text[: longest - 1]
+    words = begin.rpartition(" ")[0]
+    return f"{words} …" if 2 * len(words) > longest else f"{begin}…"
 
 
 def first_line(error: BaseException) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from visiontune.errors import Problem, closest, nearest
+from visiontune.errors import Problem, closest, nearest, shortened
 from visiontune.spec.declarations.declare import REQUIRED, Arg, Field, Section, Table
 from visiontune.spec.reading import called_elsewhere
 from visiontune.spec.reading.called_elsewhere import PARAMS
@@ -101,3 +101,17 @@ def test_what_other_programs_call_a_key_is_a_key_of_a_file() -> None:
     args = {f"{name}.{key}" for name, fields in sections(dict(STUDY.fields), "") for key in [*fields, *keys(name.removeprefix("."))]}
     told = {*PARAMS.values(), *called_elsewhere._OF_A_FILE.values()}
     assert [one for one in told if not {f".{one}", f".space.{one}"} & args] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "longest", "expected"),
+    [
+        ("It died. It was out of memory.", 30, "It died. It was out of memory."),
+        ("It died. It was out of memory.", 29, "It died."),
+        ("It died of something.", 12, "It died of …"),
+        ("Failed: /a/long/path.txt", 20, "Failed: /a/long/pat…"),
+        ("a" * 400, 300, "a" * 299 + "…"),
+    ],
+)
+def test_a_long_text_keeps_whole_sentences_or_how_it_begins(text: str, longest: int, expected: str) -> None:
+    assert shortened(text, longest) == expected and len(expected) <= longest
