@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from tiny import make_store
 
 from visiontune.data.store.store import Store
 from visiontune.training.checks.data_checks import class_counts, dummy_score, near_repeats, neighbour_score, repeats, split_names
-from visiontune.training.checks.nearest_pictures import find_neighbours, thumbnails
+from visiontune.training.checks.nearest_pictures import Neighbours, find_neighbours, thumbnails
 
 STORE = make_store(num=300)
 
@@ -65,6 +66,26 @@ def test_shuffled_labels_are_noticed_and_right_ones_are_not() -> None:
     shuffled = replace(STORE, labels_N=np.random.default_rng(0).permutation(STORE.labels_N))
     assert neighbour_score(STORE, find_neighbours(STORE)).verdict == "ok"
     assert neighbour_score(shuffled, find_neighbours(shuffled)).verdict == "look"
+
+
+@pytest.mark.parametrize(
+    ("num_right", "verdict", "words"),
+    [
+        (5, "look", "no better than the dummy: are labels shifted or shuffled"),
+        (6, "look", "no better than the dummy: are labels shifted or shuffled"),
+        (10, "look", "not surely better than the dummy: 2.6 standard errors, where 3 are sure; of 26 val pictures"),
+        (11, "ok", ""),
+    ],
+)
+def test_a_score_above_the_dummys_is_unsure_where_val_is_small(num_right: int, verdict: str, words: str) -> None:
+    """Of 19 val pictures 5 have the most frequent class: (10 - 5) / 19 is 2.6 times (5/19 * 14/19 / 19) ** .5, and 3 times that of 26."""
+    train_idx, val_idx = np.arange(21), np.arange(21, 40)
+    labels_N = np.array([*[0] * 11, *[1] * 10, *[0] * 5, *[1] * 14])
+    store = replace(STORE, labels_N=labels_N, train_idx=train_idx, val_idx=val_idx)
+    is_right = np.arange(19) < num_right
+    nearest_N = np.where((labels_N[val_idx] == 0) == is_right, 0, 20)
+    check = neighbour_score(store, Neighbours(val_idx, nearest_N, np.ones(19)))
+    assert check.verdict == verdict and check.hint.startswith(words) and bool(check.hint) == bool(words)
 
 
 def test_clean_pictures_have_no_repeats() -> None:

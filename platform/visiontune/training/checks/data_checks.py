@@ -6,6 +6,7 @@ Rows are those of the store. Shape letters: C classes, N pictures, G equal pictu
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
@@ -79,8 +80,9 @@ def dummy_map(store: Store) -> Check:
 
 
 def neighbour_score(store: Store, neighbours: Neighbours) -> Check:
-    """Whether labels have to do with pictures: the label of the most similar training picture must beat the dummy.
+    """Whether labels have to do with pictures: the label of the most similar training picture must beat the dummy by 3 standard errors.
 
+    One that beats it by 1 or more is said to be unsure, with the number of val pictures whose standard error would do for that score.
     A network can memorise shuffled labels, so that neither train_loss nor an overfitted batch would tell.
     """
     is_val = np.isin(neighbours.rows_N, store.val_idx)
@@ -91,6 +93,13 @@ def neighbour_score(store: Store, neighbours: Neighbours) -> Check:
     figures = {"val_top1": score, "dummy_val_top1": dummy, "standard_error": error}
     if score > dummy + 3 * error:
         return Check("neighbours", "ok", said, "", figures)
+    if score > dummy + error:
+        num = math.floor(len(right_N) * (3 * error / (score - dummy)) ** 2) + 1
+        hint = (
+            f"not surely better than the dummy: {(score - dummy) / error:.1f} standard errors, where 3 are sure; of {num:,} val pictures "
+            "this score would be (data.val_fraction), else labels may be shifted or shuffled"
+        )
+        return Check("neighbours", "look", said, hint, figures)
     hint = "no better than the dummy: are labels shifted or shuffled against the pictures? Look at twenty of them"
     return Check("neighbours", "look", said, hint, figures)
 
