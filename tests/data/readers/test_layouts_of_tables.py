@@ -203,6 +203,11 @@ MANIFESTS = {
         aside={"e.png": "has no label"},
         data={"val": "val.csv"},
     ),
+    "a whole path and one from here": Row(
+        lambda root: str(root / _tables("path,label\na.png,cat\nb.png,dog\nc.png,cat\n", "path,label\nd.png,cat\ne.png,dog\n")(root)),
+        {"train": {"a.png": "cat", "b.png": "dog", "c.png": "cat"}, "val": {"d.png": "cat", "e.png": "dog"}},
+        data={"val": "val.csv"},
+    ),
     "floats in one table and integers in another": Row(
         _tables("path,label\na.png,1\nb.png,0\nc.png,1\n", "path,label\nd.png,1.0\ne.png,\n"),
         {"train": {"a.png": "1", "b.png": "0", "c.png": "1"}, "val": {"d.png": "1"}},

@@ -43,7 +43,9 @@ def common_root(roots: Sequence[Root]) -> Root:
     first = roots[0]
     if any(root.filesystem != first.filesystem for root in roots):
         raise UserError(Problem("", 0, "data.path", "all tables must be on one file system; data.images says where their pictures are"))
-    path, shown = (posixpath.commonpath(texts) for texts in ([root.path for root in roots], [root.shown for root in roots]))
+    path = posixpath.commonpath([root.path for root in roots])
+    are_of_one_kind = len({root.shown.startswith("/") for root in roots}) == 1
+    shown = posixpath.commonpath([root.shown for root in roots]) if are_of_one_kind else ""
     levels = len(PurePosixPath(first.path).parts) - len(PurePosixPath(path).parts)
     is_alike = len(PurePosixPath(first.shown).parts) - len(PurePosixPath(shown).parts) == levels
     return first if levels == 0 else Root(path, shown if is_alike and shown else path, first.filesystem)
