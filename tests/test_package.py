@@ -1,7 +1,9 @@
-"""What importing the package does to the process."""
+"""What importing the package does to the process, and whether its docstrings' examples say what it does."""
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import importlib.util
 import os
 import subprocess
@@ -9,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from places import PLATFORM
 
 MODE = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 CODE = """
@@ -54,3 +57,12 @@ def test_threads_that_wait_soon_sleep_unless_the_user_says_otherwise(asked: dict
     code = OPENMP.format(path=[entry for entry in sys.path if entry], library=str(library))
     out = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
     assert f"GOMP_SPINCOUNT = '{told}'" in out.stderr
+
+
+WITH_EXAMPLES = [path.relative_to(PLATFORM) for path in sorted(PLATFORM.rglob("*.py")) if ">>> " in path.read_text()]
+
+
+@pytest.mark.parametrize("path", WITH_EXAMPLES, ids=str)
+def test_the_examples_of_docstrings_give_what_they_say(path: Path) -> None:
+    found = doctest.testmod(importlib.import_module(".".join(path.with_suffix("").parts)))
+    assert found.attempted and not found.failed

@@ -47,7 +47,7 @@ def test_all_pictures_of_which_an_ingest_would_refuse_some_are_refused_by_a_chec
     data = pictures(tmp_path / "pictures", 40, bad_every=10)
     assert sample_lines(source_of(data), data, refuses=True)[0].startswith("4 of all 40 pictures can't be read: ")
     words = r"4 of all 40 pictures can't be read, more than data\.allow_bad = 0\.01 lets pass: "
-    too_many = rf"^data: {words}(\S+0\.png is [^;]*; ){{3}}\.\.\.; data\.allow_bad: 0\.1 lets them pass$"
+    too_many = rf"^data: {words}(\S+0\.png is [^;]*; ){{3}}\.\.\.; data\.allow_bad=0\.1 lets them pass$"
     with pytest.raises(UserError, match=too_many):
         sample_lines(source_of(data), {**data, "allow_bad": 0.01}, refuses=True)
 
@@ -64,7 +64,7 @@ def test_what_a_source_sets_aside_counts_as_in_an_ingest(num_bad: int, tmp_path:
     first = "2 of all 37 pictures can't be read, and" if num_bad else "all 37 pictures were decoded, and can be read;"
     said = f"{first} 3 beside them can't be used, more than data.allow_bad = 0.01 lets pass: "
     needed = {3: 0.08, 5: 0.13}[all_bad]  # of 40
-    with pytest.raises(UserError, match=rf"^data: {said}.*has no label: there is no .txt.*; data\.allow_bad: {needed} lets them pass$"):
+    with pytest.raises(UserError, match=rf"^data: {said}.*has no label: there is no .txt.*; data\.allow_bad={needed} lets them pass$"):
         sample_lines(source, data, refuses=True)
     with pytest.raises(UserError, match=rf"of 40 pictures {all_bad} can't be used"):
         prepared(data, tmp_path / "cache", source=source)

@@ -75,6 +75,7 @@ def _like(text: str) -> str:
 def num_apart(words: Sequence[str], fields: Mapping[str, Field]) -> int:
     """How many of the first words are one override of a file with these fields that was written with spaces; 0 where they are none.
 
+    >>> from visiontune.spec.space.sections import STUDY
     >>> num_apart(["budget.num_trials", "8"], STUDY.fields), num_apart(["other.yaml", "8"], STUDY.fields)
     (2, 0)
     """
@@ -95,6 +96,7 @@ def _is_own_file(word: str, key: str, fields: Mapping[str, Field]) -> bool:
 def is_key(word: str, fields: Mapping[str, Field]) -> bool:
     """Whether it is a dotted key of a file with these fields.
 
+    >>> from visiontune.spec.space.sections import STUDY
     >>> is_key("budget.num_trials", STUDY.fields), is_key("budget.yaml", STUDY.fields)
     (True, False)
     """
