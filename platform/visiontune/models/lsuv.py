@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
-_TOLERANCE = 0.1  # as the authors' code has it
+_TOLERANCE = 0.1  # of a variance of 1
 _MAX_ROUNDS = 10
 
 _DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
