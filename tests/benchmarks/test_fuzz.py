@@ -56,6 +56,13 @@ def bad_column(parquet: bytes) -> bytes:
     return parquet.replace(b"label", b"l\xf4bel")
 
 
+def without_paths(parquet: bytes) -> bytes:
+    """The header of the page of paths says that it has none."""
+    header = b"\x15\x00\x15\x14\x15\x18,\x15\x08"
+    assert parquet.count(header) == 1
+    return parquet.replace(header, header[:-1] + b"\0")
+
+
 WRONG: list[tuple[str, Callable[[StudyFiles], bytes], str]] = [
     ("recipe", lambda _: right.RECIPE.replace(b"NAME.py", b"~nobody-of-that-name/NAME.py"), "is not there"),
     ("recipe", lambda _: right.RECIPE.replace(b"NAME.py", b'"\\0/NAME.py"'), "is not there"),
@@ -70,6 +77,7 @@ WRONG: list[tuple[str, Callable[[StudyFiles], bytes], str]] = [
     ("manifest, JSON lines", lambda _: right.ROWS + b'{"path": ' + b"[" * 100_000, "line 3 is no JSON object"),
     ("recipe", lambda _: right.RECIPE.replace(b"NAME", b"x" * 300), "is not there"),
     ("Parquet", lambda _: bad_column(right.parquets()[0]), "must be a Parquet file"),
+    ("Parquet", lambda _: without_paths(right.parquets()[0]), "its paths cannot be read"),
     ("COCO", lambda _: right.coco().replace(b"[0, 0, 40, 30]", b"[0, 0, 4%s, 30]" % (b"0" * 400)), ""),
     ("LabelMe", lambda _: right.labelme().replace(b"[3, 4]", b"[3%s, 4]" % (b"0" * 400)), "is no LabelMe file"),
     ("Label Studio", lambda _: right.label_studio().replace(b'"x": 10', b'"x": 1%s' % (b"0" * 400)), ""),

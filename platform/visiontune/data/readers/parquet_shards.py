@@ -23,7 +23,7 @@ from visiontune.data.readers.held_groups import HeldGroups
 from visiontune.data.readers.picture_tables import ParquetTable, PictureTable, StreamTable, encoded, is_picture_type
 from visiontune.data.source import Hashes
 from visiontune.data.split import IntArray
-from visiontune.errors import Problem, UserError, first_line, nearest
+from visiontune.errors import Problem, UserError, first_line, nearest, plural
 
 _BLOCK_BYTES = 16 << 20
 
@@ -157,9 +157,14 @@ def _numbered(path: str, seen: Counter[str]) -> str:
 def _paths(shard: ShardFile, column: str) -> Sequence[str | None]:
     """Those beside a file's pictures. Raises UserError."""
     try:
-        return [None if path is None else as_utf8(path) for path in shard.open().paths(column)]
+        table = shard.open()
+        paths = [None if path is None else as_utf8(path) for path in table.paths(column)]
     except (pa.ArrowException, OSError, UnicodeError) as error:
         raise UserError(Problem(str(shard), 0, f"column {column!r}", f"its paths cannot be read ({first_line(error)})")) from error
+    if len(paths) != table.num_rows:  # as pyarrow reads a damaged page
+        rule = f"its paths cannot be read (there are {len(paths)} of {plural(table.num_rows, 'row')})"
+        raise UserError(Problem(str(shard), 0, f"column {column!r}", rule))
+    return paths
 
 
 def _encoded(shard: ShardFile, column: str, rows: IntArray, held: HeldGroups) -> Iterator[bytes | BadPicture]:
